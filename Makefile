@@ -1,0 +1,158 @@
+# The course's commands. `make` lists them. Settings:
+#   PYTHON=/path/to/python   the Python to begin with, if that is not the first one found
+#   TF=auto|plain|cpu|cuda   the TensorFlow to install: tensorflow, tensorflow-cpu (a smaller wheel),
+#                            tensorflow[and-cuda]; auto: as before, else cuda if Linux has an
+#                            NVIDIA GPU, else plain
+#   LESSON=01 EXERCISE=1.2   what to run or to reset
+#   LAB="--no-browser"       further options for JupyterLab
+# Written for GNU make 3.81 (the one of macOS) and newer, and for any POSIX shell.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: FORCE help lab test notebooks run-notebooks check lint doctor progress reset update lock clean
+
+ifeq ($(OS),Windows_NT)
+$(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
+endif
+
+TF ?= auto
+ifeq ($(filter auto plain cpu cuda,$(TF)),)
+$(error TF=$(TF) is unknown: choose auto, plain, cpu or cuda)
+endif
+export PYTHON TF
+PIP_OPTIONS := --disable-pip-version-check
+
+# Always by its relative path: whichever environment is active, and whatever spaces the path has.
+PY := .venv/bin/python
+BUILD := $(PY) tools/build_notebooks.py
+
+help:
+	@echo 'The GAN course. Begin with: make lab'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install everything)
+	@$(PY) -m gan_course lab $(LAB)
+
+# One run of pytest, so that its last line counts everything. conftest.py tells the notebooks to
+# train briefly, and those in solutions/ to accept nothing but right answers.
+test: .venv/.dev ## run all tests, and all notebooks with short trainings
+	@$(BUILD) --for-tests build/notebooks
+	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+notebooks: .venv/.dev ## build the notebooks from notebooks/source (LESSON=01: one lesson)
+	@$(BUILD) $(LESSON)
+	@$(BUILD) --table
+
+run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSON=01: one lesson)
+	@$(BUILD) --execute $(LESSON)
+	@$(BUILD) --table
+
+check: lint ## lint, and see that the stored notebooks are true to their sources
+	@$(BUILD) --check
+
+lint: .venv/.dev ## check the code's style
+	@$(PY) -m ruff check .
+
+doctor: .venv/.learner ## check this machine, and say what to do about what is wrong
+	@$(PY) -m gan_course doctor
+
+progress: .venv/.learner ## show which exercises are solved
+	@$(PY) -m gan_course progress
+
+reset: $(PY) ## put a lesson or an exercise back as published (LESSON=01 or EXERCISE=1.2)
+	@$(PY) -m gan_course reset $(or $(EXERCISE),$(LESSON))
+
+update: $(PY) ## get the newest course; what you changed is kept
+	@$(PY) -m gan_course update
+
+# tensorflow-cpu is nobody's requirement: it is added at tensorflow's version.
+lock: .venv/.dev ## renew constraints.txt, the tested versions
+	@$(PY) -m pip install --quiet uv
+	@mkdir -p build
+	@$(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+		--no-annotate requirements-dev.txt --output-file build/constraints.txt
+	@{ echo '# Tested versions, for Python 3.11 to 3.13 on all systems. Made by: make lock'; \
+		awk '{ print } sub(/^tensorflow==/, "tensorflow-cpu==") { print }' build/constraints.txt; \
+		} > constraints.txt
+
+clean: ## remove what make made, but never workbook/
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
+	@find conftest.py gan_course tests tools -name __pycache__ -prune -exec rm -rf {} +
+
+# --- installing ----------------------------------------------------------------------------------
+
+# Another TensorFlow than the installed one is asked for.
+ifneq ($(filter-out auto $(shell cat .venv/.tensorflow 2>/dev/null),$(TF)),)
+.venv/.learner: FORCE
+endif
+
+# The stamp is made after success only, so an interrupted installation is taken up again.
+.venv/.learner: requirements.txt constraints.txt $(PY)
+	@set -e; rm -f $@; choice=$$TF; \
+	if [ "$$choice" = auto ] && [ -s .venv/.tensorflow ]; then choice=$$(cat .venv/.tensorflow); fi; \
+	if [ "$$choice" = auto ]; then choice=plain; \
+		if [ "$$(uname -sm)" = 'Linux x86_64' ] && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; \
+		then choice=cuda; fi; fi; \
+	echo "$$choice" > .venv/.tensorflow; \
+	case $$choice in \
+		cpu) package=tensorflow-cpu; other=tensorflow ;; \
+		cuda) package='tensorflow[and-cuda]'; other=tensorflow-cpu ;; \
+		*) package=tensorflow; other=tensorflow-cpu ;; \
+	esac; \
+	echo "Installing $$package and the rest of requirements.txt into .venv: this takes some minutes"; \
+	sed "s/^tensorflow\([<>=]\)/$$package\1/" requirements.txt > .venv/requirements.txt; \
+	$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
+	$(PY) -m pip uninstall --quiet --yes "$$other" 2>/dev/null; \
+	$(PY) -m pip install $(PIP_OPTIONS) -c constraints.txt -r .venv/requirements.txt; \
+	touch $@
+
+# Read from .venv, so that its "-r requirements.txt" finds the TensorFlow chosen above.
+.venv/.dev: requirements-dev.txt .venv/.learner
+	@cp requirements-dev.txt .venv/
+	@$(PY) -m pip install $(PIP_OPTIONS) -c constraints.txt -r .venv/requirements-dev.txt
+	@touch $@
+
+# Says of the Python that runs it whether the course can use it. (Old Pythons have to read it too.)
+define PROBE
+import platform, sys
+version = sys.version_info[:2]
+answer = "ok"
+if not (3, 11) <= version <= (3, 13):
+    answer = "unsupported"
+elif sys.platform == "darwin" and platform.machine() == "x86_64":
+    answer = "intel"
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        answer = "bare"
+print("%s %d.%d" % ((answer,) + version))
+endef
+export PROBE
+
+# Tries what is there by running it, and takes the first Python that will do.
+$(PY):
+	@found=; bare=; intel=; \
+	for candidate in "$$PYTHON" python3 python3.13 python3.12 python3.11 python; do \
+		answer=$$("$$candidate" -c "$$PROBE" 2>/dev/null) || continue; \
+		version=$${answer#* }; \
+		case $$answer in \
+			ok*) echo "Making .venv with Python $$version: $$(command -v "$$candidate")"; \
+				exec "$$candidate" -m venv --clear .venv ;; \
+			bare*) bare=$$version ;; \
+			intel*) intel=$$version ;; \
+		esac; \
+		case "$$found," in *" $$version,"*) ;; *) found="$$found, $$version" ;; esac; \
+	done; \
+	if [ -n "$$intel" ]; then \
+		echo "TensorFlow has no wheels for Intel Macs (nor for an Intel Python on Apple silicon):" \
+			"use Google Colab, or on Apple silicon https://www.python.org/downloads/"; \
+	elif [ -n "$$bare" ]; then \
+		echo "Python $$bare cannot make virtual environments: sudo apt install python3-venv" \
+			"(or, if it is not the system's own Python, python$$bare-venv)"; \
+	else \
+		found=$${found#, }; \
+		echo "TensorFlow has wheels for Python 3.11 to 3.13 only (found here: $${found:-none}):" \
+			"get one at https://www.python.org/downloads/"; \
+	fi >&2; exit 1

@@ -1,0 +1,439 @@
+"""Images as arrays and as batches.
+
+`load` looks for a data set in three places, quickest first: this course's own cache, a copy
+prepared by TensorFlow Datasets (TFDS), and the internet. Without any of them there are still the
+embedded digits, 1,797 real handwritten digits that come with scikit-learn.
+
+One convention everywhere: images are float32 in [-1, 1], the range of a generator's tanh.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import numbers
+import os
+import re
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+SPLITS = ("train", "test")
+_ROOT = Path(__file__).resolve().parents[1]
+_NETWORK_SECONDS = 5  # the whole reachability test, a hanging name look-up included
+_noticed = set()  # data sets whose replacement by the embedded digits was already announced
+
+
+class DatasetUnavailable(RuntimeError):
+    """The data set is not on this machine and could not be downloaded."""
+
+
+class DatasetBroken(RuntimeError):
+    """The copy on this machine is damaged or incomplete; the message names the folder."""
+
+
+class _Source(NamedTuple):
+    """What is known in advance about a data set that TFDS downloads."""
+
+    url: str  # a small file on the host that the download comes from
+    sizes: dict  # split -> number of images
+    class_names: tuple
+
+
+_DIGIT_NAMES = tuple("0123456789")
+_SHAPE = (28, 28, 1)
+_SOURCES = {
+    "mnist": _Source(
+        url="https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
+        sizes={"train": 60_000, "test": 10_000},
+        class_names=_DIGIT_NAMES,
+    ),
+    "fashion_mnist": _Source(
+        url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
+        sizes={"train": 60_000, "test": 10_000},
+        class_names=(
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        ),
+    ),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """Labeled images.
+
+    Attributes:
+        images: float32 array of shape (N, H, W, C), values in [-1, 1].
+        labels: integer array of shape (N,), an index into `class_names`.
+        name: the data set's name.
+        class_names: a tuple of str, one a class.
+
+    Raises:
+        ValueError: if the images' shape, type or range, or the labels' shape or type, is another.
+    """
+
+    images: np.ndarray = dataclasses.field(repr=False)
+    labels: np.ndarray = dataclasses.field(repr=False)
+    name: str
+    class_names: tuple
+
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or len(images) == 0 or images.dtype != np.float32:
+            raise ValueError(
+                "images must be a float32 array of shape (N, H, W, C) with N of at least 1, "
+                f"got {images.dtype} of shape {images.shape}."
+            )
+        if not (images.min() >= -1 and images.max() <= 1):
+            raise ValueError(
+                f"images must lie in [-1, 1], got [{images.min():g}, {images.max():g}]. "
+                "Scale pixels of 0 to 255 with pixels / 127.5 - 1."
+            )
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels must be integers of shape ({len(images)},), one an image, "
+                f"got {labels.dtype} of shape {labels.shape}."
+            )
+
+    def __len__(self):
+        return len(self.images)
+
+    def batches(self, batch_size, seed=0, augment=None):
+        """Return a `tf.data.Dataset` of (images, labels), shuffled anew each epoch.
+
+        Each epoch holds every image exactly once; its last batch may be short. The same `seed`
+        (and the same `keras.utils.set_random_seed`) gives the same orders, epoch after epoch.
+
+        Args:
+            batch_size: a positive integer, at most `len(self)`.
+            seed: an integer.
+            augment: a function of a float32 batch of shape (B, H, W, C) that returns another,
+                applied anew each epoch. A Keras layer will do, for example
+                `keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", fill_value=-1.0)`.
+
+        Raises:
+            ValueError: if `batch_size` is not a positive integer or exceeds the data set.
+        """
+        is_integer = isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool)
+        if not is_integer or not 1 <= batch_size <= len(self):
+            raise ValueError(
+                f"batch_size must be an integer from 1 to {len(self)}, the number of images in "
+                f"{self.name!r}, got {batch_size!r}."
+            )
+        import tensorflow as tf
+
+        # Indices are shuffled and images gathered batch by batch: much faster than shuffling the
+        # images themselves. The tensors are made here because an array used inside `gather` would
+        # be copied into its graph, and on the CPU because that is where tf.data reads them.
+        with tf.device("CPU:0"):
+            images, labels = tf.constant(self.images), tf.constant(self.labels)
+
+        def gather(indices):
+            return tf.gather(images, indices), tf.gather(labels, indices)
+
+        dataset = tf.data.Dataset.range(len(self)).shuffle(len(self), seed=seed)
+        dataset = dataset.batch(batch_size).map(gather)
+        if augment is not None:
+            dataset = dataset.map(lambda images, labels: (augment(images), labels))
+        options = tf.data.Options()
+        options.autotune.enabled = False  # the autotuner stalls for a second after each epoch
+        return dataset.prefetch(2).with_options(options)
+
+
+def load(name, split="train", fallback=None):
+    """Return a split of a data set as `Images`.
+
+    Args:
+        name: "mnist" or "fashion_mnist" (60,000 train and 10,000 test images of 28 x 28 x 1),
+            downloaded once with TensorFlow Datasets; or "digits", 1,500 train and 297 test images
+            in MNIST's format that need no network.
+        split: "train" or "test".
+        fallback: None, or "digits" to get the embedded digits, and a notice, where the data set
+            is unavailable.
+
+    Raises:
+        ValueError: if an argument is none of these.
+        DatasetUnavailable: if there is no copy and no way to download one, and no fallback.
+        DatasetBroken: if the copy that was found is damaged.
+    """
+    _check_choice("name", name, (*_SOURCES, "digits"))
+    _check_choice("split", split, SPLITS)
+    _check_choice("fallback", fallback, (None, "digits"))
+    if name == "digits":
+        return _embedded_digits(split)
+    try:
+        pixels, labels = _load_pixels(name, split)
+    except DatasetUnavailable as error:
+        if fallback is None:
+            raise
+        _notice_once(name, error)
+        return _embedded_digits(split)
+    images = pixels.astype(np.float32)
+    images /= 127.5
+    images -= 1.0
+    return Images(images, labels.astype(np.int64), name, _SOURCES[name].class_names)
+
+
+def find_copy(name):
+    """Return the folder of a copy prepared by TFDS, a `pathlib.Path`, or None.
+
+    Looks in TFDS_DATA_DIR, or else in TFDS' own default, for <name>/<version>/dataset_info.json
+    and takes the newest version. Cheap: TensorFlow is not imported and no image is read.
+
+    Raises:
+        ValueError: if `name` is not a data set that TFDS downloads.
+    """
+    _check_choice("name", name, tuple(_SOURCES))
+    for folder in _version_folders(name):
+        # TFDS writes this file last, so a folder without it was not finished.
+        if (folder / "dataset_info.json").is_file():
+            return folder
+    return None
+
+
+def reachable(name):
+    """Return whether the host that a data set is downloaded from answers, within 5 seconds.
+
+    Raises:
+        ValueError: if `name` is not a data set that TFDS downloads.
+    """
+    _check_choice("name", name, tuple(_SOURCES))
+    import requests  # what TFDS downloads with: the same proxies, the same certificates
+
+    answers = []
+
+    def ask():
+        try:
+            answers.append(requests.head(_SOURCES[name].url, timeout=_NETWORK_SECONDS).ok)
+        except (OSError, ValueError):  # requests' own errors are OSErrors
+            answers.append(False)
+
+    # A name look-up has no time limit of its own, so it hangs, if it does, in a thread of its own.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_NETWORK_SECONDS)
+    return answers == [True]
+
+
+def _load_pixels(name, split):
+    """Return uint8 images (N, 28, 28, 1) and labels (N,) from the cache, a copy or the internet."""
+    cached = _read_cache(name, split)
+    if cached is not None:
+        return cached
+    if find_copy(name) is None:
+        unfinished = _version_folders(name)
+        if unfinished:  # TFDS would take this folder for a finished copy
+            raise _broken(name, unfinished[0], "dataset_info.json is missing")
+        _download(name)
+    arrays = {each: _read_copy(name, each, find_copy(name)) for each in SPLITS}
+    for each in SPLITS:  # both, or a lesson that began with a copy might end without its test set
+        _write_cache(name, each, *arrays[each])
+    return arrays[split]
+
+
+def _problem(name, split, pixels, labels):
+    """Return in words what is wrong with the arrays of a data set, or None."""
+    source = _SOURCES[name]
+    expected = (source.sizes[split], *_SHAPE)
+    if pixels.shape != expected or labels.shape != expected[:1]:
+        return (
+            f"its {split} split should hold images of shape {expected} and as many labels, "
+            f"it holds {pixels.shape} and {labels.shape}"
+        )
+    if pixels.dtype != np.uint8 or labels.dtype != np.uint8:
+        return f"images and labels should be uint8, they are {pixels.dtype} and {labels.dtype}"
+    if labels.max() >= len(source.class_names):
+        return f"labels should be below {len(source.class_names)}, there is a {labels.max()}"
+    return None
+
+
+# --- The cache: importing TFDS and decoding 60,000 PNGs takes seconds, this takes a fraction of one
+
+
+def _cache_path(name, split):
+    folder = os.environ.get("GAN_COURSE_CACHE") or _ROOT / "data" / "cache"
+    return Path(folder).expanduser() / f"{name}-{split}.npz"
+
+
+def _read_cache(name, split):
+    """Return (images, labels) from the cache, or None if they are not there or damaged."""
+    path = _cache_path(name, split)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            pixels, labels = arrays["images"], arrays["labels"]
+        problem = _problem(name, split, pixels, labels)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # damage surfaces as a dozen types
+        problem = f"reading it failed with {type(error).__name__}"
+    if problem is None:
+        return pixels, labels
+    warnings.warn(f"Dropped the cache file {path}, it was damaged: {problem}.", stacklevel=4)
+    with contextlib.suppress(OSError):  # where the folder is read-only
+        path.unlink()
+    return None
+
+
+def _write_cache(name, split, pixels, labels):
+    """Write the cache whole or not at all; a folder that cannot be written is only a warning."""
+    path = _cache_path(name, split)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, images=pixels, labels=labels)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(
+            f"Could not keep {name!r} in the cache folder {path.parent} ({error}); loading it will "
+            "take some seconds each time. Free some space, or set GAN_COURSE_CACHE to a folder "
+            "that you can write to.",
+            stacklevel=4,
+        )
+
+
+# --- Copies prepared by TensorFlow Datasets
+
+
+def _tfds_folder():
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def _version_folders(name):
+    """Return the folders named like a version (3.0.1), newest first; not "incomplete.…" ones."""
+    folders = (_tfds_folder() / name).glob("*")
+    folders = [folder for folder in folders if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)]
+    return sorted(folders, key=lambda f: [int(n) for n in f.name.split(".")], reverse=True)
+
+
+def _import_tfds():
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.utils import gcs_utils
+
+    # Some versions ask a cloud bucket first, and without a network keep asking for minutes.
+    gcs_utils._is_gcs_disabled = True
+    return tfds
+
+
+def _read_copy(name, split, folder):
+    """Return uint8 (images, labels) of a prepared copy."""
+    import tensorflow as tf
+
+    tfds = _import_tfds()
+    try:
+        # From the folder, not from the name: any version will do.
+        dataset = tfds.builder_from_directory(folder).as_dataset(split=split, batch_size=-1)
+        pixels, labels = dataset["image"].numpy(), dataset["label"].numpy().astype(np.uint8)
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise  # not the copy's fault
+    except Exception as error:  # damage surfaces as many types, in TFDS, TensorFlow and JSON
+        raise _broken(name, folder, f"reading it failed with {type(error).__name__}") from error
+    problem = _problem(name, split, pixels, labels)
+    if problem is not None:
+        raise _broken(name, folder, problem)
+    return pixels, labels
+
+
+def _broken(name, folder, problem):
+    return DatasetBroken(
+        f"The copy of {name!r} in {folder} is damaged or incomplete: {problem}.\n"
+        "Delete that folder and run this again; if it is not yours to delete, set TFDS_DATA_DIR "
+        "to another folder."
+    )
+
+
+def _download(name):
+    """Have TFDS download and prepare a data set, with its own progress bar.
+
+    TFDS works in a folder "incomplete.…" beside the final one and renames it at the end, so an
+    interrupted download never looks like a copy.
+    """
+    if not reachable(name):
+        raise _unavailable(name, "there is no connection to the server that has it")
+    import requests
+
+    tfds = _import_tfds()
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.util import DownloadError
+
+    folder = _tfds_folder()
+    try:
+        tfds.builder(name, data_dir=folder).download_and_prepare()
+    except (requests.RequestException, DownloadError, NonMatchingChecksumError) as error:
+        raise _unavailable(name, f"the download failed: {error}") from error
+    except (OSError, RuntimeError) as error:  # TFDS turns a full disk into a RuntimeError
+        raise _unavailable(
+            name,
+            f"it could not be written to {folder}: {error}",
+            remedy=f"see that {folder} is writable and has 200 MB free, or set TFDS_DATA_DIR to "
+            "another folder, and run this again",
+        ) from error
+
+
+def _unavailable(name, reason, remedy="connect to the internet and run this again"):
+    return DatasetUnavailable(
+        f"The data set {name!r} is not on this machine, and {reason}.\n"
+        "Three ways out:\n"
+        f"  1. {remedy};\n"
+        "  2. set the environment variable TFDS_DATA_DIR to a folder that holds a copy prepared by "
+        f"TensorFlow Datasets (there is none in {_tfds_folder()});\n"
+        '  3. use the embedded digits: data.load("digits"), or fallback="digits" in this call.'
+    )
+
+
+def _notice_once(name, error):
+    """Say, once a session and data set, that the embedded digits take its place."""
+    if name in _noticed:
+        return
+    _noticed.add(name)
+    reason = str(error).splitlines()[0]
+    text = (
+        f"{reason} The embedded digits take its place: 1,797 small handwritten digits. Everything "
+        "runs, but pictures and numbers will differ from those in the text. To use "
+        f"{name!r}, connect to the internet, or set TFDS_DATA_DIR to a folder with a prepared "
+        "copy, then restart."
+    )
+    ipython = sys.modules.get("IPython")  # imported already if this is a notebook
+    if ipython is not None and ipython.get_ipython() is not None:
+        from IPython.display import display
+
+        display({"text/plain": text, "text/markdown": f"> **Notice.** {text}"}, raw=True)
+    else:
+        print(text)
+
+
+# --- The embedded digits
+
+
+def _embedded_digits(split):
+    """Return scikit-learn's digits (8 x 8) as 28 x 28 images, the digit in the central 20 x 20."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()  # 1,797 images of 8 x 8, values 0 to 16
+    part = slice(None, 1500) if split == "train" else slice(1500, None)
+    large = [
+        np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.LANCZOS))
+        for image in (digits.images[part] / 16).astype(np.float32)
+    ]
+    # Enlarging blurs the strokes and leaves faint ghosts beside them; more contrast removes both.
+    large = np.clip((np.stack(large) - 0.2) / 0.7, 0.0, 1.0)
+    large = np.pad(large, ((0, 0), (4, 4), (4, 4)))[..., np.newaxis]
+    labels = digits.target[part].astype(np.int64)
+    return Images((2 * large - 1).astype(np.float32), labels, "digits", _DIGIT_NAMES)
+
+
+def _check_choice(argument, value, choices):
+    if value in choices:
+        return
+    expected = ", ".join(map(repr, choices))
+    close = difflib.get_close_matches(str(value).lower(), [c for c in choices if c is not None], 1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"{argument} must be one of {expected}; got {value!r}.{hint}")

@@ -1,0 +1,68 @@
+"""The boxes that exercises and results are shown in: HTML in a notebook, text anywhere else."""
+
+import html
+
+_COLORS = {"right": "#0072B2", "wrong": "#D55E00", "todo": "#7F7F7F"}  # safe for color blindness
+
+
+def show(kind, title, parts=(), folded=(), extra=None):
+    """Show one box.
+
+    Args:
+        kind: "right", "wrong" or "todo", which chooses the color.
+        title: one line, always in words, never by color alone.
+        parts: paragraphs; a pair (label, text) is shown as label and code.
+        folded: texts that open one inside the other, such as hints.
+        extra: further output types, {mime type: data}, stored with the box.
+    """
+    bundle = {
+        "text/plain": _as_text(title, parts, folded),
+        "text/html": _as_html(kind, title, parts, folded),
+        **(extra or {}),
+    }
+    if _in_notebook():
+        from IPython.display import display
+
+        display(bundle, raw=True)
+    else:
+        print(bundle["text/plain"])
+
+
+def _in_notebook():
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return get_ipython() is not None
+
+
+def _as_text(title, parts, folded):
+    lines = [part if isinstance(part, str) else f"{part[0]}: {part[1]}" for part in parts]
+    more = [f"({len(folded)} hints: exercises.hint(...) shows them one by one.)"] if folded else []
+    return "\n  ".join([title, *lines, *more])
+
+
+def _as_html(kind, title, parts, folded):
+    color = _COLORS[kind]
+    body = "".join(_part_as_html(part) for part in parts)
+    hints = ""
+    for number, text in reversed(list(enumerate(folded, start=1))):
+        hints = (
+            f"<details style='margin-top:4px'><summary>Hint {number} of {len(folded)}</summary>"
+            f"{_escape(text)}{hints}</details>"
+        )
+    return (
+        f"<div style='border-left:5px solid {color};padding:4px 12px;margin:4px 0'>"
+        f"<b style='color:{color}'>{_escape(title)}</b>{body}{hints}</div>"
+    )
+
+
+def _part_as_html(part):
+    if isinstance(part, str):
+        return f"<div>{_escape(part)}</div>"
+    label, text = part
+    return f"<div>{_escape(label)}: <code>{_escape(text)}</code></div>"
+
+
+def _escape(text):
+    return html.escape(str(text), quote=False).replace("\n", "<br>")

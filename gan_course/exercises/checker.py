@@ -1,0 +1,436 @@
+"""The checker: tries a learner's answer and says in one box what came of it."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import linecache
+import os
+import threading
+import time
+import traceback
+from _thread import interrupt_main
+from pathlib import Path
+
+import numpy as np
+
+from gan_course.exercises import boxes
+from gan_course.runtime import ROOT
+
+TIME_LIMIT = 20.0  # seconds an answer may take; code that runs outside Python cannot be cut off
+_REGISTRY = {}
+_HINTS_SHOWN = {}
+
+
+class ExerciseNotSolved(Exception):
+    """With GAN_COURSE_STRICT=1, an answer that is not right stops the notebook."""
+
+
+class Todo(Exception):
+    """Raised by a check when the answer is still the blank `...`."""
+
+
+class NotYet(Exception):
+    """Raised by a check when an answer is wrong.
+
+    Args:
+        message: what is wrong, in one sentence.
+        expected, came: what was expected and what came, as short text.
+        hint: the likely mistake.
+    """
+
+    def __init__(self, message, expected=None, came=None, hint=None):
+        super().__init__(message)
+        self.message, self.expected, self.came, self.hint = message, expected, came, hint
+
+
+@dataclasses.dataclass(frozen=True)
+class Exercise:
+    """One exercise: what it is called, the course's own answer, and how answers are judged.
+
+    Attributes:
+        id: such as "1.2"; the part before the dot is the lesson. Predictions have a letter, "1.a".
+        title: a few words.
+        solution: the course's own answer, which the lesson goes on with.
+        judge: a function of an answer that returns a sentence of praise or raises `NotYet`.
+        hints: from a nudge to nearly the answer.
+    """
+
+    id: str
+    title: str
+    solution: object
+    judge: object
+    hints: tuple = ()
+
+    @property
+    def is_prediction(self):
+        return not self.id.split(".")[1].isdigit()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What `check` found: `status` is "todo", "wrong" or "right"."""
+
+    id: str
+    status: str
+    message: str
+    hint: str = ""
+    printed: str = ""
+
+    def _ipython_display_(self):
+        """Show nothing: the box is there already."""
+
+
+def exercise(id, title, solution, hints=()):
+    """Register the decorated function as the judge of exercise `id`."""
+
+    def register(judge):
+        _REGISTRY[id] = Exercise(id, title, solution, judge, tuple(hints))
+        return judge
+
+    return register
+
+
+def prediction(id, title, right, why, others):
+    """Register a multiple-choice question that is answered before a cell is run.
+
+    Args:
+        id: such as "1.a".
+        title: the question in a few words.
+        right: the letter of the right choice.
+        why: one or two sentences, shown with either answer.
+        others: dict from each other letter to what speaks against it.
+    """
+    letters = sorted([right, *others])
+
+    @exercise(id, title, solution=right)
+    def judge(choice):
+        if not isinstance(choice, str) or choice.strip().lower() not in letters:
+            raise NotYet(
+                "A prediction is one letter, in quotes.",
+                expected=" or ".join(repr(letter) for letter in letters),
+                came=_short(choice),
+                hint="Write for example: prediction = 'a'",
+            )
+        if choice.strip().lower() != right:
+            raise NotYet(
+                f"You predicted {choice.strip().lower()}; it is {right}. {why}",
+                hint=others[choice.strip().lower()],
+            )
+        return why
+
+
+def check(id, answer):
+    """Judge an answer and show what came of it in a box.
+
+    Args:
+        id: the exercise, such as "1.2".
+        answer: the learner's function or value; `...` means not done yet.
+
+    Returns:
+        Result: with `status` "todo", "wrong" or "right", and `hint`.
+
+    Raises:
+        ValueError: there is no such exercise.
+        ExerciseNotSolved: the answer is not right and GAN_COURSE_STRICT=1.
+    """
+    return _check(id, answer)
+
+
+def answer(id, answer):
+    """As `check`, and return the answer if it is right, else the course's own.
+
+    Bind what comes back to another name than the answer's, so that running the cell again judges
+    the learner's answer again.
+    """
+    result = _check(id, answer, goes_on=True)
+    return answer if result.status == "right" else _find(id).solution
+
+
+def hint(id):
+    """Show the next hint of an exercise; after the last one it begins again."""
+    hints = _find(id).hints
+    if not hints:
+        boxes.show("todo", f"Exercise {id} has no hints")
+        return
+    number = _HINTS_SHOWN.get(id, 0) % len(hints)
+    _HINTS_SHOWN[id] = number + 1
+    boxes.show("todo", f"Exercise {id}, hint {number + 1} of {len(hints)}", [hints[number]])
+
+
+def _find(id):
+    if id not in _REGISTRY:
+        raise ValueError(f"id must be one of {', '.join(sorted(_REGISTRY))}; came {id!r}.")
+    return _REGISTRY[id]
+
+
+def _check(id, answer, goes_on=False):
+    entry = _find(id)
+    try:
+        with _captured() as printed, _time_limit(TIME_LIMIT):
+            if answer is ...:
+                raise Todo
+            message = entry.judge(answer)
+        result, shown = Result(id, "right", message), [message]
+    except Todo:
+        result = Result(id, "todo", "Not done yet: replace the ... by your answer.")
+        shown = [result.message]
+    except NotYet as wrong:
+        result = Result(id, "wrong", wrong.message, wrong.hint or "".join(entry.hints[:1]))
+        pairs = (("expected", wrong.expected), ("came", wrong.came))
+        shown = [wrong.message, *(pair for pair in pairs if pair[1] is not None), result.hint]
+    result = dataclasses.replace(result, printed=printed.getvalue())
+    if goes_on and result.status != "right":
+        shown.append("The lesson goes on with the course's own answer.")
+    _show(entry, result, [part for part in shown if part])
+    _remember(entry, result)
+    if result.status != "right" and os.environ.get("GAN_COURSE_STRICT") == "1":
+        raise ExerciseNotSolved(f"{id}: {result.status}: {result.message} {result.hint}")
+    return result
+
+
+def _show(entry, result, parts):
+    words = {
+        False: {"right": "right", "wrong": "not yet", "todo": "not done yet"},
+        True: {"right": "as predicted", "wrong": "not as predicted", "todo": "no prediction yet"},
+    }[entry.is_prediction]
+    kind = "Prediction" if entry.is_prediction else "Exercise"
+    if result.printed:
+        parts = [*parts, ("Your code printed", _short(result.printed.rstrip(), 400))]
+    title = f"{kind} {entry.id}, {entry.title}: {words[result.status]}"
+    boxes.show(result.status, title, parts, entry.hints if result.status != "right" else ())
+
+
+# Trying an answer without letting it do harm.
+
+
+@contextlib.contextmanager
+def _captured():
+    """Catch what an answer prints; errors of the answer itself become `NotYet`."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield printed
+    except (Todo, NotYet):
+        raise
+    except NotImplementedError:
+        raise Todo from None
+    except (Exception, SystemExit) as error:  # anything a learner's code may raise
+        raise NotYet(
+            f"Your code stopped with {type(error).__name__}: {_short(error, 300)}",
+            came=_line_of_answer(error),
+            hint=_explain(error),
+        ) from error
+
+
+@contextlib.contextmanager
+def _time_limit(seconds):
+    """Interrupt the block after some seconds, where Python can be interrupted.
+
+    A timer thread does what Ctrl-C does, on every system. It has no effect outside the main
+    thread, nor inside one long call of a compiled library.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    lock, state = threading.Lock(), {"done": False, "fired": False}
+
+    def fire():
+        with lock:
+            if not state["done"]:
+                state["fired"] = True
+                interrupt_main()
+
+    timer = threading.Timer(seconds, fire)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            with lock:
+                state["done"] = True
+            timer.cancel()
+            if state["fired"]:
+                time.sleep(1)  # an interruption on its way must arrive here, not later
+    except KeyboardInterrupt:
+        if not state["fired"]:
+            raise  # the learner pressed the stop button
+        raise NotYet(
+            f"Your code ran for more than {seconds:g} seconds and was stopped.",
+            hint="Is there a loop that never ends? The check uses small inputs only.",
+        ) from None
+
+
+def _line_of_answer(error):
+    """The learner's own line that failed, as text: no file names, no stack trace."""
+    here = str(Path(__file__).resolve().parent)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and not frame.filename.startswith(here)
+    ]
+    if isinstance(error, SyntaxError) or not frames:
+        return None
+    return linecache.getline(frames[-1].filename, frames[-1].lineno).strip() or None
+
+
+def _explain(error):
+    if isinstance(error, SystemExit):
+        return "Take exit() or quit() away: a function ends with return."
+    if isinstance(error, TypeError) and "positional argument" in str(error):
+        return "Keep the arguments of the function as they were given."
+    if isinstance(error, NameError):
+        return "A name is not known: is it spelled right, and has the cell that makes it been run?"
+    if isinstance(error, RecursionError):
+        return "Your function calls itself without end."
+    return None
+
+
+def _short(value, length=120):
+    text = str(value) if isinstance(value, (str, BaseException)) else repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+# What judges are written with.
+
+
+def need_function(answer, name):
+    """The answer must be a function, not its result."""
+    if not callable(answer):
+        raise NotYet(
+            "A function was expected.",
+            expected=name,
+            came=_short(answer),
+            hint=f"Give the function itself, without brackets: {name}, not {name}(...).",
+        )
+
+
+def call(function, *args):
+    """The function's result; the blank `...` anywhere in it means that it is not done yet."""
+    result = function(*args)
+    parts = result if isinstance(result, (tuple, list)) else (result,)
+    if any(part is ... for part in parts):
+        raise Todo
+    if result is None:
+        raise NotYet(
+            "Your function gave None.", came="None", hint="Does it end with return and a value?"
+        )
+    return result
+
+
+def as_array(value, shape, what):
+    """The value as a float array of the given shape, whatever library it came from."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise NotYet(
+            f"{what} must be numbers.", expected=_shape_in_words(shape), came=_short(value)
+        ) from None
+    if array.shape != shape and array.size == int(np.prod(shape)) and array.size == 1:
+        array = array.reshape(shape)
+    if array.shape != shape:
+        mean_missing = shape == () and array.size > 1
+        raise NotYet(
+            f"{what} has the wrong shape.",
+            expected=_shape_in_words(shape),
+            came=_shape_in_words(array.shape),
+            hint="Take the mean over the batch: tf.reduce_mean(...)." if mean_missing else None,
+        )
+    return array
+
+
+def _shape_in_words(shape):
+    return "one number" if shape == () else f"an array of shape {shape}"
+
+
+def compare(came, expected, where, mistakes=(), tolerance=1e-4):
+    """Hold numbers against the expected ones.
+
+    Args:
+        came, expected: arrays of the same shape, or numbers.
+        where: for which input, in words.
+        mistakes: pairs (what a typical mistake gives here, what to say about it).
+        tolerance: relative, and absolute below 1.
+
+    Raises:
+        NotYet: with the mistake whose numbers came, if there is one.
+    """
+
+    def same(other):
+        return np.allclose(came, other, rtol=tolerance, atol=tolerance)
+
+    if same(expected):
+        return
+    likely = next((text for wrong, text in mistakes if same(wrong)), None)
+    raise NotYet(f"Not the right value {where}.", _numbers(expected), _numbers(came), likely)
+
+
+def _numbers(values):
+    return ", ".join(f"{value:.5g}" for value in np.ravel(values)[:6])
+
+
+# What has been solved, kept from one lesson to the next.
+
+
+def _progress_file():
+    return Path(os.environ.get("GAN_COURSE_PROGRESS") or ROOT / "workbook" / "progress.json")
+
+
+def _solved():
+    try:
+        solved = json.loads(_progress_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(solved) if isinstance(solved, list) else set()
+
+
+def _remember(entry, result):
+    if entry.is_prediction:
+        return
+    solved = _solved()
+    after = solved | {entry.id} if result.status == "right" else solved - {entry.id}
+    if after == solved:
+        return
+    file = _progress_file()
+    with contextlib.suppress(OSError):  # a read-only folder must not stop a lesson
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(sorted(after)), encoding="utf-8")
+        os.replace(temporary, file)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Which exercises are solved; `str(progress)` is a line for each lesson."""
+
+    lessons: dict  # lesson number -> list of (exercise, is it solved?)
+
+    def __str__(self):
+        return "\n".join(self._line(number) for number in self.lessons)
+
+    def _line(self, number):
+        entries = self.lessons[number]
+        marks = "  ".join(f"{entry.id} {'done' if solved else '-'}" for entry, solved in entries)
+        done = sum(solved for _, solved in entries)
+        return f"lesson {int(number):02d}: {done} of {len(entries)} solved   {marks}"
+
+    def _ipython_display_(self):
+        boxes.show("right", "Your progress", str(self).splitlines())
+
+
+def progress(lesson=None):
+    """What has been solved so far.
+
+    Args:
+        lesson: a lesson's number, such as 1; None for all lessons.
+
+    Returns:
+        Progress: print it, or leave it at the end of a cell.
+    """
+    solved, lessons = _solved(), {}
+    for entry in sorted(_REGISTRY.values(), key=lambda entry: entry.id):
+        number = entry.id.split(".")[0]
+        if not entry.is_prediction and lesson in (None, int(number)):
+            lessons.setdefault(number, []).append((entry, entry.id in solved))
+    return Progress(lessons)

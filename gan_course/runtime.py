@@ -1,0 +1,228 @@
+"""The machine: devices, seeds, time budgets, and a report on what is there.
+
+Imports TensorFlow only where it is needed, so that the report can say when it is missing.
+"""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ((3, 11), (3, 13))  # first and last version of Python that is supported
+MEMORY_GB = 4  # what the largest lesson needs, with JupyterLab beside it
+DISK_GB = 3  # TensorFlow and the other packages, and the data sets
+
+
+def is_fast():
+    """True when GAN_COURSE_FAST=1 asks for a short run that only tries whether everything works."""
+    return os.environ.get("GAN_COURSE_FAST", "") == "1"
+
+
+def budget(*, full, fast):
+    """A setting for the run at hand: `full` to learn, `fast` when GAN_COURSE_FAST=1."""
+    return fast if is_fast() else full
+
+
+def set_seed(seed=0):
+    """Seed Python, NumPy and TensorFlow, as `keras.utils.set_random_seed`."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
+def strategy():
+    """Every device there is: a TPU, all GPUs, or the CPU.
+
+    Returns:
+        tf.distribute.Strategy: build and compile models under its `scope()`. With one GPU or
+        the CPU it is TensorFlow's default strategy and costs nothing.
+    """
+    import tensorflow as tf
+
+    if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR"):
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        return tf.distribute.TPUStrategy(resolver)
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def describe():
+    """One line for the top of a notebook: devices, versions, and the kind of run."""
+    import keras
+    import tensorflow as tf
+
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    device = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"CPU, {os.cpu_count()} cores"
+    run = "a fast run, to try the code: it is too short to learn" if is_fast() else "a full run"
+    return (
+        f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__}; {device}; {run}."
+    )
+
+
+# The doctor's report.
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, what came, and what to do if it is wrong."""
+
+    what: str
+    found: str
+    ok: bool = True
+    remedy: str = ""
+
+    def __str__(self):
+        line = f"{'ok ' if self.ok else '!! '} {self.what:<13} {self.found}"
+        return line if self.ok else f"{line}\n{'':17} -> {self.remedy}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `doctor` found; `ok` is False if something keeps the course from running."""
+
+    findings: tuple
+
+    @property
+    def ok(self):
+        return all(finding.ok for finding in self.findings)
+
+    def __str__(self):
+        verdict = (
+            "Everything is there."
+            if self.ok
+            else "Lines with !! need something; what to do stands below each."
+        )
+        return "\n".join([*map(str, self.findings), "", verdict])
+
+
+def doctor():
+    """Look at the machine: versions, devices, data, network, memory and disk.
+
+    Returns:
+        Report: `str(report)` is the text, `report.ok` tells whether all is well. Never raises.
+    """
+    checks = (_python, _tensorflow, _keras, _devices, _precision, _data, _network, _memory, _disk)
+    return Report(tuple(_careful(check) for check in checks))
+
+
+def _careful(check):
+    """A finding, even where looking fails: the report is for machines that are not well."""
+    try:
+        return check()
+    except Exception as error:  # whatever is broken here must become a line of the report
+        name = check.__name__.strip("_")
+        return Finding(
+            name,
+            f"could not be examined: {type(error).__name__}: {error}".splitlines()[0],
+            False,
+            "Install the course again: delete the folder .venv and type `make lab`.",
+        )
+
+
+def _python():
+    first, last = (".".join(map(str, version)) for version in PYTHONS)
+    return Finding(
+        "Python",
+        f"{platform.python_version()} at {sys.executable}",
+        PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1],
+        f"TensorFlow supports Python {first} to {last}: install one of these from python.org.",
+    )
+
+
+def _version(package, least, below=None):
+    """A finding on the installed version of a package."""
+    wanted = f"{least} or newer" + (f", below {below}" if below else "")
+    remedy = f"The course needs {package} {wanted}: delete the folder .venv and type `make lab`."
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(package, "not installed", False, remedy)
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    as_numbers = lambda text: tuple(map(int, text.split(".")))  # noqa: E731
+    fits = numbers >= as_numbers(least) and (below is None or numbers < as_numbers(below))
+    return Finding(package, version, fits, remedy)
+
+
+def _tensorflow():
+    names = ("tensorflow", "tensorflow-cpu")
+    found = [finding for finding in (_version(name, "2.20", "2.22") for name in names)]
+    return next((finding for finding in found if finding.found != "not installed"), found[0])
+
+
+def _keras():
+    return _version("keras", "3.12")
+
+
+def _devices():
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(g).get("device_name") for g in gpus]
+        return Finding("devices", ", ".join(str(name) for name in names))
+    has_nvidia = sys.platform == "linux" and shutil.which("nvidia-smi") is not None
+    return Finding(
+        "devices",
+        f"CPU, {os.cpu_count()} cores",
+        not has_nvidia,
+        "There is an NVIDIA driver, but TensorFlow sees no GPU: delete the folder .venv and type "
+        "`make lab TF=cuda`. The course also runs without it.",
+    )
+
+
+def _precision():
+    import keras
+
+    return Finding("precision", keras.config.dtype_policy().name)
+
+
+def _data():
+    from gan_course import data
+
+    copies = {name: data.find_copy(name) for name in ("mnist", "fashion_mnist")}
+    lines = [f"{name}: {'found' if copy else 'not yet'}" for name, copy in copies.items()]
+    return Finding("data", "; ".join([*lines, "embedded digits: always there"]))
+
+
+def _network():
+    from gan_course import data
+
+    if data.reachable("mnist"):
+        return Finding("network", "reachable: missing data sets are downloaded when first used")
+    if data.find_copy("mnist"):
+        return Finding("network", "not reachable, and not needed: MNIST is here")
+    return Finding(
+        "network",
+        "not reachable, and MNIST is not here: lessons use the embedded digits",
+        False,
+        "Connect once, or point TFDS_DATA_DIR at a folder that holds MNIST. Until then everything "
+        "works, on smaller data.",
+    )
+
+
+def _memory():
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return Finding("memory", f"not measured on this system; {MEMORY_GB} GB are needed")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return Finding(
+        "memory",
+        f"{total:.0f} GB",
+        total >= MEMORY_GB,
+        f"The lessons need {MEMORY_GB} GB: close other programs, or use Colab.",
+    )
+
+
+def _disk():
+    free = shutil.disk_usage(ROOT).free / 1e9
+    return Finding(
+        "free disk",
+        f"{free:.0f} GB",
+        free >= DISK_GB,
+        f"Packages and data need {DISK_GB} GB: make room, or move the folder of the course.",
+    )

@@ -1,0 +1,299 @@
+"""Training: a GAN is a `keras.Model` whose `train_step` is the algorithm of the paper."""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_course import losses
+
+
+def _shape_of(model, name, side):
+    """The shape of a network's one input or output, without the batch."""
+    shape = getattr(model, f"{side}_shape", None)
+    if not isinstance(shape, tuple):
+        raise ValueError(
+            f"{name} must be a Keras model with one known {side} shape, came {model!r}. "
+            "Begin it with keras.Input(shape), or call it once on a batch before."
+        )
+    return shape[1:]
+
+
+def _check_networks(generator, discriminator, latent_dim):
+    if _shape_of(generator, "generator", "input") != (latent_dim,):
+        raise ValueError(
+            f"generator must take latent vectors of shape ({latent_dim},), because "
+            f"latent_dim={latent_dim!r}; it takes {_shape_of(generator, 'generator', 'input')}."
+        )
+    made = _shape_of(generator, "generator", "output")
+    judged = _shape_of(discriminator, "discriminator", "input")
+    if made != judged:
+        raise ValueError(
+            f"discriminator must take what generator makes: the generator makes {made}, "
+            f"the discriminator takes {judged}. Give both the same image shape."
+        )
+    if _shape_of(discriminator, "discriminator", "output") != (1,):
+        raise ValueError(
+            "discriminator must give one logit a sample, shape (1,); it gives "
+            f"{_shape_of(discriminator, 'discriminator', 'output')}. End it with Dense(1)."
+        )
+    last_activation = getattr(discriminator.layers[-1], "activation", None)
+    if last_activation is keras.activations.sigmoid:
+        raise ValueError(
+            "discriminator must end in a logit, its last layer has a sigmoid. Losses take logits "
+            "here and apply the sigmoid themselves, which is exact where a probability would "
+            "round to 0 or 1. Take activation='sigmoid' away."
+        )
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class GAN(keras.Model):
+    """Two networks and the game they play.
+
+    Follows Goodfellow et al. (2014), algorithm 1 with one discriminator step,
+    https://arxiv.org/abs/1406.2661.
+
+    Args:
+        generator: keras.Model, latent vectors (batch, latent_dim) -> samples (batch, ...).
+        discriminator: keras.Model, samples (batch, ...) -> logits (batch, 1).
+        latent_dim: numbers in a latent vector.
+        seed: whole number from which all latent vectors of the training are drawn.
+
+    Raises:
+        ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
+
+    Example:
+        gan = GAN(models.mlp_generator(100), models.mlp_discriminator(), latent_dim=100)
+        gan.compile(loss="non_saturating")
+        history = gan.fit(digits.batches(128), epochs=5)
+        images = gan.generate(16)
+    """
+
+    def __init__(self, generator, discriminator, latent_dim, seed=0, name="gan", **kwargs):
+        super().__init__(name=name, **kwargs)
+        _check_networks(generator, discriminator, latent_dim)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.latent_dim = latent_dim
+        self.seed = seed
+        self.built = True  # both networks are, and a GAN has no `call` that Keras could build
+        latents = tf.TensorSpec((None, latent_dim), tf.float32)
+        self._sample = tf.function(
+            lambda z: self.generator(z, training=False), input_signature=[latents]
+        )
+
+    def compile(
+        self,
+        loss="non_saturating",
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        **kwargs,
+    ):
+        """Choose the game and the two optimizers.
+
+        Args:
+            loss: a `losses.Loss` or its name, "minimax" or "non_saturating".
+            generator_optimizer, discriminator_optimizer: two separate Keras optimizers; Adam with
+                learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given.
+            **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
+
+        Raises:
+            ValueError: an unknown loss, or one optimizer given for both networks.
+        """
+        super().compile(optimizer=None, **kwargs)
+        if generator_optimizer is not None and generator_optimizer is discriminator_optimizer:
+            raise ValueError(
+                "generator_optimizer and discriminator_optimizer must be two optimizers, came the "
+                "same object twice. Each keeps the averages of its own network: make one for each."
+            )
+        self.loss = losses.get(loss)
+        self.generator_optimizer = keras.optimizers.get(
+            generator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
+        )
+        self.discriminator_optimizer = keras.optimizers.get(
+            discriminator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
+        )
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.d_loss_tracker = keras.metrics.Mean("d_loss")
+        self.g_loss_tracker = keras.metrics.Mean("g_loss")
+        self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
+        images = tf.TensorSpec((None, *self.discriminator.input_shape[1:]), tf.float32)
+        self._compiled_step = tf.function(self.train_step, input_signature=[images])
+
+    def noise(self, count, stream=0):
+        """Draw the latent vectors of the current training step.
+
+        The same seed, step, stream and replica always give the same vectors, so a loop written
+        by hand, `step`, `fit` and a resumed training see the same noise.
+
+        Args:
+            count: how many.
+            stream: 0 for the discriminator's half of the step, 1 for the generator's.
+
+        Returns:
+            tf.Tensor: float32 (count, latent_dim), standard normal.
+        """
+        step = tf.cast(self.generator_optimizer.iterations, tf.int64)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), 2 * step + stream])
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.experimental.stateless_fold_in(seed, replica)
+        return tf.random.stateless_normal((count, self.latent_dim), seed, alg="philox")
+
+    def train_step(self, data):
+        """One step: the discriminator learns from a real and a generated batch, then the generator.
+
+        Args:
+            data: real images (batch, ...) or a tuple that begins with them.
+
+        Returns:
+            dict: means since the start of the epoch of "d_loss", "g_loss" and "d_accuracy", the
+            share of real and generated images that the discriminator tells rightly.
+        """
+        real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        batch_size = tf.shape(real_images)[0]
+
+        fake_images = self.generator(self.noise(batch_size, stream=0), training=True)
+        with tf.GradientTape() as tape:
+            real_logits = self.discriminator(real_images, training=True)
+            fake_logits = self.discriminator(fake_images, training=True)
+            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        self._apply(self.discriminator_optimizer, tape, d_loss, self.discriminator)
+
+        latents = self.noise(batch_size, stream=1)
+        with tf.GradientTape() as tape:
+            logits = self.discriminator(self.generator(latents, training=True), training=True)
+            g_loss = self.loss.generator_loss(logits)
+        self._apply(self.generator_optimizer, tape, g_loss, self.generator)
+
+        return self._log(d_loss, g_loss, real_logits, fake_logits)
+
+    def _apply(self, optimizer, tape, loss, network):
+        """Change one network only: the other one's weights are not in the list."""
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+
+    def _log(self, d_loss, g_loss, real_logits, fake_logits):
+        told_rightly = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
+        self.d_loss_tracker.update_state(d_loss)
+        self.g_loss_tracker.update_state(g_loss)
+        self.d_accuracy_tracker.update_state(tf.cast(told_rightly, tf.float32))
+        trackers = (self.d_loss_tracker, self.g_loss_tracker, self.d_accuracy_tracker)
+        return {tracker.name: tracker.result() for tracker in trackers}
+
+    def step(self, images):
+        """`train_step` as one `tf.function`, for loops written by hand.
+
+        Args:
+            images: real images, float32 (batch, ...), or a tuple that begins with them.
+
+        Returns:
+            dict: as `train_step`.
+        """
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(images)
+        return self._compiled_step(images)
+
+    def fit(self, x=None, *args, shuffle=None, **kwargs):
+        """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling."""
+        if shuffle is None:
+            shuffle = not isinstance(x, tf.data.Dataset)
+        return super().fit(x, *args, shuffle=shuffle, **kwargs)
+
+    def generate(self, count=None, seed=0, latents=None):
+        """Make samples, with the averaged weights if the generator's optimizer keeps them.
+
+        Args:
+            count: how many samples; leave it out when `latents` are given.
+            seed: whole number; the same seed gives the same latent vectors.
+            latents: (n, latent_dim), to choose the latent vectors yourself.
+
+        Returns:
+            np.ndarray: float32 (n, ...), images in [-1, 1].
+
+        Raises:
+            ValueError: neither or both of count and latents, or latents of another shape.
+        """
+        if (count is None) == (latents is None):
+            raise ValueError(
+                "generate needs either count, how many samples, or latents, the vectors to make "
+                f"them from; came count={count!r} and latents={'given' if count else None}."
+            )
+        if latents is None:
+            latents = tf.random.stateless_normal(
+                (count, self.latent_dim), [seed, 0], alg="philox"
+            )
+        latents = tf.cast(latents, tf.float32)
+        if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
+            raise ValueError(
+                f"latents must have the shape (n, {self.latent_dim}), came {tuple(latents.shape)}."
+            )
+        starts = range(0, len(latents), 500)
+        with self._averaged_weights():
+            return np.concatenate([self._sample(latents[i : i + 500]).numpy() for i in starts])
+
+    @contextlib.contextmanager
+    def _averaged_weights(self):
+        """Put the generator's averaged weights in place, and the raw ones back at the end."""
+        optimizer = getattr(self, "generator_optimizer", None)
+        if not getattr(optimizer, "use_ema", False):
+            yield
+            return
+        variables = self.generator.trainable_variables
+        raw = [variable.numpy() for variable in variables]
+        optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, raw, strict=True):
+                variable.assign(value)
+
+    # Saving: everything that is needed to go on training as if nothing had happened.
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "latent_dim": self.latent_dim,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for network in ("generator", "discriminator"):
+            config[network] = keras.saving.deserialize_keras_object(config[network])
+        return cls(**config)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        parts = {
+            "loss": self.loss,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        return {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+
+    def compile_from_config(self, config):
+        self.compile(
+            **{name: keras.saving.deserialize_keras_object(part) for name, part in config.items()}
+        )
+
+    def _seed_states(self):
+        """The random states of layers such as Dropout, which Keras leaves out of saved weights."""
+        generators = [getattr(layer, "seed_generator", None) for layer in self._flatten_layers()]
+        return [generator.state for generator in generators if generator is not None]
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for i, state in enumerate(self._seed_states()):
+            store[f"seed_state_{i}"] = state.numpy()
+
+    def load_own_variables(self, store):
+        states = self._seed_states()
+        for i, state in enumerate(states):
+            state.assign(store[f"seed_state_{i}"])
+        own = {key: store[key] for key in store.keys() if not key.startswith("seed_state_")}
+        super().load_own_variables(own)

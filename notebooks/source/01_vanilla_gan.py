@@ -1,0 +1,844 @@
+# %% [markdown]
+# # 01 The vanilla GAN
+#
+# Two networks play a game. The *generator* turns random numbers into images; the *discriminator*
+# is shown real and generated images and says which are which. Each learns from the other's
+# mistakes, and at the end the generator draws digits that nobody wrote.
+#
+# After this lesson you can
+#
+# - say what the best discriminator answers, and what the game measures,
+# - write both losses and a training step, and train a GAN with Keras' `fit`,
+# - read the curves of a run and tell four kinds of them apart.
+#
+# **The stored run took {{minutes}} minutes** on two CPU cores. At its end a classifier read
+# {{confident:.0%}} of the generated digits with confidence, and found all {{classes}} classes.
+#
+# ![Fifty generated digits](attachment:outcome.png)
+#
+# *Fifty digits drawn by the generator that this notebook trains.*
+
+# %% [markdown]
+# ## Set-up
+
+# %% tags=["setup"]
+import sys
+from pathlib import Path
+
+folders = [Path.cwd(), *Path.cwd().parents]
+course = next((f for f in folders if (f / "gan_course" / "__init__.py").is_file()), None)
+assert course, "Open this notebook inside the folder of the course, which holds gan_course."
+sys.path.insert(0, str(course))
+
+# %%
+import inspect
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from scipy.integrate import trapezoid
+from scipy.special import rel_entr
+from scipy.stats import norm
+
+from gan_course import callbacks, data, exercises, losses, models, plots, runtime, training
+
+plots.use_style()
+print(runtime.describe())
+
+# %% [markdown]
+# All settings of the lesson, with a reason for each. `budget` takes the second value only when
+# the course tests itself.
+
+# %%
+DATASET = "mnist"  # or "digits", the embedded ones: no network needed
+LATENT_DIM = 64  # numbers that the generator turns into an image
+BATCH_SIZE = 64  # small batches: more steps in the same minutes
+LEARNING_RATE = 1e-3  # for both players; 2e-4, which is often seen, is slower here
+BETA_1 = 0.5  # less momentum than Adam's 0.9, since the opponent keeps changing
+EPOCHS = runtime.budget(full=36, fast=2)  # epochs of 500 steps: until digits can be read
+STEPS = runtime.budget(full=500, fast=10)  # steps in such an epoch
+POINTS = runtime.budget(full=100_000, fast=2_000)  # samples in the 1-D game
+
+# %% [markdown]
+# ## 1. The game on a line
+#
+# Images are hard to draw in a diagram, so begin with single numbers. *Real* numbers come from two
+# bumps, with the density $p(x)$. *Fake* ones come from one wide bump, $q(x)$.
+
+# %%
+def real_density(x):
+    return 0.5 * norm.pdf(x, -2.0, 0.6) + 0.5 * norm.pdf(x, 1.0, 0.6)
+
+
+def fake_density(x):
+    return norm.pdf(x, 0.0, 1.5)
+
+
+# %% [markdown]
+# and samples to go with them:
+
+# %%
+rng = np.random.default_rng(0)
+real = rng.normal(rng.choice([-2.0, 1.0], POINTS), 0.6)
+fake = rng.normal(0.0, 1.5, POINTS)
+
+# %% [markdown]
+# The discriminator gives each $x$ a probability $D(x)$ of being real. It wants $D$ near 1 on real
+# samples and near 0 on fake ones, so it makes this value large (Goodfellow et al. 2014, eq. 1):
+#
+# $$V(D) = \mathbb{E}_{x \sim p}\,[\log D(x)] + \mathbb{E}_{x \sim q}\,[\log (1 - D(x))]$$
+#
+# ### Exercise 1.1: the best answer
+#
+# At one point $x$ the value holds $p \log D + q \log(1 - D)$. **Which $D$ makes it largest?** Write
+# it as a function of the two densities.
+
+# %% exercise="1.1"
+def my_optimal_discriminator(p, q):
+    # BEGIN SOLUTION
+    return p / (p + q)
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+optimal_discriminator = exercises.answer("1.1", my_optimal_discriminator)
+
+# %% [markdown]
+# ### A discriminator is a classifier
+#
+# Real is 1, fake is 0: with the generator standing still, the discriminator's half of the game is
+# the binary classification you know. The only difference from a first Keras classifier is that
+# it ends **without a sigmoid**. Its output is a *logit* $a$, any real number, and $D =
+# \sigma(a)$. Losses are computed from logits everywhere in this course; exercise 1.2 shows why.
+
+# %%
+def train_discriminator(real, fake, epochs=runtime.budget(full=8, fast=1)):
+    discriminator = models.mlp_discriminator(input_shape=(1,), hidden=(64, 64))
+    steps = epochs * 2 * len(real) // 500
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)  # ends near 0, to settle
+    discriminator.compile(
+        keras.optimizers.Adam(rate),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        steps_per_execution=50,
+    )
+    samples = np.concatenate([real, fake])[:, None]
+    labels = np.concatenate([np.ones(len(real)), np.zeros(len(fake))])
+    discriminator.fit(samples, labels, batch_size=500, epochs=epochs, verbose=0)
+    return discriminator
+
+
+# %% [markdown]
+# **Prediction 1.a.** Further down, a discriminator is trained where real and fake come from the
+# *same* distribution. What does it answer, everywhere?
+#
+# - a: 0, since everything might be fake
+# - b: ½
+# - c: it depends on how dense the samples are at that $x$
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("1.a", prediction)
+
+# %% [markdown]
+# Now train one on the two bumps, and draw it over the formula.
+
+# %%
+runtime.set_seed(0)
+discriminator = train_discriminator(real, fake)
+x = np.linspace(-5, 5, 400)
+logits = discriminator.predict(x[:, None], verbose=0)[:, 0]
+found = 1 / (1 + np.exp(-logits))
+best = optimal_discriminator(real_density(x), fake_density(x))
+
+# %%
+_, (top, bottom) = plt.subplots(2, 1, figsize=(7, 5), sharex=True, layout="constrained")
+top.plot(x, real_density(x), color=plots.COLORS["real"], label="real, p")
+top.plot(x, fake_density(x), "--", color=plots.COLORS["fake"], label="fake, q")
+top.set_title("Two densities on a line")
+top.legend()
+bottom.plot(x, best, color=plots.COLORS["theory"], linewidth=4, alpha=0.25, label="p / (p + q)")
+bottom.plot(x, found, color=plots.COLORS["other"], label="trained network")
+bottom.set_title("The trained discriminator lies on the formula where there are samples")
+bottom.set_ylim(-0.05, 1.05)
+bottom.legend();
+
+# %% [markdown]
+# *Above: two bumps of real samples and one wide bump of fake ones. Below: the network's answer
+# rises to nearly 1 on the bumps and falls to 0 beside them, on top of the curve $p/(p+q)$.*
+
+# %%
+weight = real_density(x) + fake_density(x)  # where samples are rare, no answer was learned
+gap = np.average(np.abs(found - best), weights=weight)
+print(f"mean distance from p / (p + q), where the samples are: {gap:.4f}")
+
+# %% [markdown]
+# ### What the game measures
+#
+# Put the best answer $D^*$ into $V$ and something well known appears (theorem 1 of the paper):
+#
+# $$V(D^*) = -\log 4 + 2\,\mathrm{JSD}(p, q)$$
+#
+# JSD is the *Jensen-Shannon divergence*: 0 if the two distributions are the same, $\log 2$ if they
+# share nothing. So a trained discriminator is a measuring device: its loss tells how far apart
+# real and fake are. $\log$ is the natural logarithm.
+#
+# Try it on pairs whose divergence can be integrated: real from $N(0, 1)$ and fake from $N(d, 1)$.
+
+# %%
+def jensen_shannon(d):
+    x = np.linspace(-12, 12 + d, 20_000)
+    p, q = norm.pdf(x), norm.pdf(x, d)
+    middle = (p + q) / 2
+    return trapezoid(rel_entr(p, middle) + rel_entr(q, middle), x) / 2
+
+
+# %%
+def measured_divergence(d):
+    real, fake = rng.normal(0, 1, POINTS), rng.normal(d, 1, POINTS)
+    discriminator = train_discriminator(real, fake)
+    fresh = rng.normal(0, 1, (POINTS, 1)), rng.normal(d, 1, (POINTS, 1))
+    logits = [tf.constant(discriminator.predict(f, batch_size=5000, verbose=0)) for f in fresh]
+    value = -float(losses.Minimax().discriminator_loss(*logits))  # V is minus the loss
+    return value, (value + np.log(4)) / 2
+
+
+# %%
+print("  d   V measured   JSD measured   JSD in theory")
+measured = {}
+for d in (0, 1, 2, 4):
+    value, measured[d] = measured_divergence(d)
+    print(f"{d:3}   {value:9.4f}   {measured[d]:11.4f}   {jensen_shannon(d):12.4f}")
+print(f"-log 4 = {-np.log(4):.4f}   log 2 = {np.log(2):.4f}")
+
+# %% [markdown]
+# In the first row real and fake are the same: $V$ is $-\log 4 = -1.386$ and the divergence 0. A GAN's
+# generator tries to get there. In the last row they hardly overlap, and the divergence comes
+# near its ceiling $\log 2 = 0.693$, where it says *different* but no longer *how far*. Lesson 05
+# returns to that.
+#
+# ## 2. Two losses
+#
+# A network is trained by making a loss small, so the discriminator minimizes $-V$. On logits, with
+# $\mathrm{softplus}(a) = \log(1 + e^a)$, two identities do all the work:
+#
+# $$-\log \sigma(a) = \mathrm{softplus}(-a) \qquad -\log(1 - \sigma(a)) = \mathrm{softplus}(a)$$
+#
+# Computed this way they are exact for any logit. Computed as written on the left they are not: in
+# float32, $\sigma(-200)$ is 0, and its logarithm $-\infty$.
+#
+# ### Exercise 1.2: the discriminator's loss
+#
+# **Write $-V$ for two batches of logits**: the mean over the real batch plus the mean over the
+# fake one. It must stay finite at logits of ±1,000. `tf.nn.softplus` and `tf.reduce_mean` help.
+
+# %% exercise="1.2"
+def my_discriminator_loss(real_logits, fake_logits):
+    # BEGIN SOLUTION
+    on_real = tf.reduce_mean(tf.nn.softplus(-real_logits))
+    on_fake = tf.reduce_mean(tf.nn.softplus(fake_logits))
+    return on_real + on_fake
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+discriminator_loss = exercises.answer("1.2", my_discriminator_loss)
+
+# %% [markdown]
+# If the discriminator cannot tell, every logit is 0 and $D = ½$. Its loss is then $2 \ln 2$:
+
+# %% tags=["nbval-check-output"]
+undecided = tf.zeros((8, 1))
+print(f"{discriminator_loss(undecided, undecided):.4f} = 2 ln 2")
+
+# %% [markdown]
+# ### Why nobody minimizes log(1 − D)
+#
+# The generator wants the opposite, so it could minimize $\log(1 - D(G(z)))$: the *saturating* loss
+# of the minimax game. Or it could minimize $-\log D(G(z))$, the *non-saturating* one. Both want
+# $D(G(z))$ near 1.
+#
+# **Prediction 1.b.** At the beginning every fake is obvious; say its logit is −3, so $D =
+# 0.047$. Which loss has the larger slope there?
+#
+# - a: the non-saturating one, $-\log D$
+# - b: the saturating one, $\log(1 - D)$
+# - c: the same, they want the same thing
+
+# %%
+# BEGIN SOLUTION
+prediction = "a"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("1.b", prediction)
+
+# %% tags=["nbval-check-output"]
+logit = tf.constant([[-3.0]])
+for loss in (losses.Minimax(), losses.NonSaturating()):
+    with tf.GradientTape() as tape:
+        tape.watch(logit)
+        value = loss.generator_loss(logit)
+    slope = float(tape.gradient(value, logit)[0, 0])
+    print(f"{type(loss).__name__:14} loss {float(value):8.5f}   slope {slope:8.5f}")
+
+# %% [markdown]
+# Both slopes are negative: both losses say "raise the logit". One says it twenty times louder. Here
+# they are for every logit:
+
+# %%
+a = np.linspace(-6, 6, 200)
+d = 1 / (1 + np.exp(-a))
+_, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+axes.plot(a, 1 - d, color=plots.COLORS["real"], label="non-saturating: 1 − D")
+axes.plot(a, d, "--", color=plots.COLORS["fake"], label="saturating: D")
+axes.axvline(-3, color=plots.COLORS["muted"], linewidth=0.8)
+axes.set_title("How hard each loss pushes a fake: the saturating one gives up on bad fakes")
+axes.set_xlabel("logit of a fake (left: obviously fake, right: fools the discriminator)")
+axes.legend();
+
+# %% [markdown]
+# *Two S-shaped curves that mirror each other. Left, where fakes are bad, the non-saturating loss
+# pushes with full force and the saturating one hardly at all.*
+#
+# ### Exercise 1.3: the generator's loss
+#
+# **Write the non-saturating loss** for a batch of logits on fakes.
+
+# %% exercise="1.3"
+def my_generator_loss(fake_logits):
+    # BEGIN SOLUTION
+    return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+generator_loss = exercises.answer("1.3", my_generator_loss)
+
+# %% [markdown]
+# ## 3. The training step
+#
+# Now images. First the data:
+
+# %%
+digits = data.load(DATASET, fallback="digits")
+print(f"{digits.name}: {len(digits):,} images of shape {digits.images.shape[1:]} in [-1, 1]")
+plots.image_grid(digits.images[:50], "real digits", columns=10);
+
+# %% [markdown]
+# *Fifty handwritten digits in five rows.*
+#
+# and two networks of fully connected layers. The generator takes 64 random numbers, the *latent
+# vector* $z$, to $28 \times 28$ pixels; the discriminator takes pixels to one logit.
+
+# %%
+def build_gan():
+    runtime.set_seed(0)  # the same start each time
+    gan = training.GAN(
+        models.mlp_generator(LATENT_DIM, hidden=(256, 512)),
+        models.mlp_discriminator(hidden=(512, 256)),
+        latent_dim=LATENT_DIM,
+    )
+    gan.compile(
+        loss="non_saturating",
+        generator_optimizer=keras.optimizers.Adam(LEARNING_RATE, beta_1=BETA_1),
+        discriminator_optimizer=keras.optimizers.Adam(LEARNING_RATE, beta_1=BETA_1),
+        steps_per_execution=STEPS,  # used by fit alone: so many steps in one call
+    )
+    return gan
+
+
+# %% tags=["nbval-check-output"]
+for network in (build_gan().generator, build_gan().discriminator):
+    shapes = [network.input_shape, *(layer.output.shape for layer in network.layers)]
+    print(f"{network.name} ({network.count_params():,} weights)")
+    print("   " + " -> ".join(str(tuple(shape[1:])) for shape in shapes))
+
+# %% [markdown]
+# A step has two halves (algorithm 1 of the paper). In the first the discriminator learns from a
+# real batch and a fake one. Read it closely, you write the other half:
+
+# %%
+def discriminator_step(generator, discriminator, optimizer, real_images, latents):
+    fake_images = generator(latents, training=True)
+    with tf.GradientTape() as tape:
+        real_logits = discriminator(real_images, training=True)
+        fake_logits = discriminator(fake_images, training=True)
+        loss = discriminator_loss(real_logits, fake_logits)
+    gradients = tape.gradient(loss, discriminator.trainable_variables)
+    optimizer.apply(gradients, discriminator.trainable_variables)
+    return loss
+
+
+# %% [markdown]
+# The last two lines name *whose* variables change. That is all it takes to keep the other network
+# still; nothing is ever frozen.
+#
+# ### Exercise 1.4: the generator's half
+#
+# **Write it**: make images from the latent vectors, let the discriminator judge them, and change
+# the generator so that `generator_loss` gets smaller. Return the loss.
+
+# %% exercise="1.4"
+def my_generator_step(generator, discriminator, optimizer, latents):
+    # BEGIN SOLUTION
+    with tf.GradientTape() as tape:
+        fake_images = generator(latents, training=True)
+        loss = generator_loss(discriminator(fake_images, training=True))
+    gradients = tape.gradient(loss, generator.trainable_variables)
+    optimizer.apply(gradients, generator.trainable_variables)
+    return loss
+    # STUB
+    # with tf.GradientTape() as tape:
+    #     loss = ...
+    # # compute the gradients and apply them here
+    # return loss
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+generator_step = exercises.answer("1.4", my_generator_step)
+
+# %% [markdown]
+# Both halves make a step. `gan.noise` draws the step's latent vectors, new ones for each half.
+
+# %%
+def hand_written_step(gan, images):
+    count = tf.shape(images)[0]
+    d_loss = discriminator_step(
+        gan.generator, gan.discriminator, gan.discriminator_optimizer, images, gan.noise(count, 0)
+    )
+    g_loss = generator_step(
+        gan.generator, gan.discriminator, gan.generator_optimizer, gan.noise(count, 1)
+    )
+    return d_loss, g_loss
+
+
+# %% [markdown]
+# ### Three ways to run it
+#
+# 1. **Eager**: Python runs the step, operation by operation.
+# 2. **`tf.function`**: TensorFlow records the step once as a graph and runs that.
+# 3. **`fit`**: the same step is the `train_step` of `training.GAN`, a `keras.Model`. `fit` brings
+#    progress bars, callbacks and several steps per call.
+#
+# **Prediction 1.c.** All three begin with the same weights and see the same batches. After thirty
+# steps their weights
+#
+# - a: differ, since the noise is random
+# - b: differ a little, since compiled code takes short cuts in the algorithm
+# - c: are the same, but for rounding in the last digits
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("1.c", prediction)
+
+# %%
+few = digits.batches(BATCH_SIZE, seed=1).take(runtime.budget(full=30, fast=3)).cache()
+by_hand, compiled, with_fit = build_gan(), build_gan(), build_gan()
+graph_step = tf.function(hand_written_step)
+for images, _ in few:
+    hand_written_step(by_hand, images)
+    graph_step(compiled, images)
+with_fit.fit(few, verbose=0)
+
+# %%
+def largest_difference(one, other):
+    pairs = zip(one.trainable_weights, other.trainable_weights, strict=True)
+    return max(float(tf.reduce_max(tf.abs(a - b))) for a, b in pairs)
+
+
+by_graph, by_fit = largest_difference(by_hand, compiled), largest_difference(by_hand, with_fit)
+print(f"largest difference of any weight: tf.function {by_graph:.1e}, fit {by_fit:.1e}")
+
+# %% [markdown]
+# Equal, up to rounding. Not equal in speed. Steps per second, after one round to warm up:
+
+# %%
+def steps_per_second(run, steps):
+    batches = digits.batches(BATCH_SIZE).repeat()
+    run(batches.take(STEPS))
+    begin = time.perf_counter()
+    run(batches.take(steps))
+    return steps / (time.perf_counter() - begin)
+
+
+def eagerly(batches):
+    for images, _ in batches.take(20):
+        hand_written_step(by_hand, images)
+
+
+def with_graph(batches):
+    for images, _ in batches:
+        graph_step(compiled, images)
+
+# %%
+speeds = {
+    "eager": steps_per_second(eagerly, 20),
+    "tf.function": steps_per_second(with_graph, STEPS),
+    "fit": steps_per_second(lambda batches: with_fit.fit(batches, verbose=0), STEPS),
+}
+for name, speed in speeds.items():
+    print(f"{name:12} {speed:7.1f} steps/s   {speed / speeds['eager']:5.1f} times eager")
+
+# %% [markdown]
+# So this is the step to use, and it is short enough to read in full. Compare it with yours:
+
+# %%
+print(inspect.getsource(training.GAN.train_step))
+
+# %% [markdown]
+# ### A recipe to know and to leave alone
+#
+# Older books and repositories train a GAN otherwise: the discriminator is *frozen* inside a combined
+# model, and `train_on_batch` is called by turns. It is still copied everywhere, so try it:
+
+# %%
+def build_classic():
+    runtime.set_seed(0)
+    generator = models.mlp_generator(LATENT_DIM, hidden=(256, 512))
+    discriminator = models.mlp_discriminator(hidden=(512, 256))
+    cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+    discriminator.compile(keras.optimizers.Adam(LEARNING_RATE, BETA_1), loss=cross_entropy)
+    discriminator.trainable = False  # the trap: Keras 3 heeds this for `discriminator` as well
+    combined = keras.Sequential([generator, discriminator])
+    combined.compile(keras.optimizers.Adam(LEARNING_RATE, BETA_1), loss=cross_entropy)
+    return generator, discriminator, combined
+
+# %%
+def classic_step(generator, discriminator, combined, images, thaw=False):
+    ones, zeros = np.ones((len(images), 1)), np.zeros((len(images), 1))
+    latents = rng.normal(size=(len(images), LATENT_DIM)).astype("float32")
+    fake_images = generator.predict_on_batch(latents)
+    discriminator.trainable = thaw
+    discriminator.train_on_batch(images, ones)
+    discriminator.train_on_batch(fake_images, zeros)
+    discriminator.trainable = False
+    return combined.train_on_batch(latents, ones)
+
+# %%
+classic = build_classic()
+before = [weight.numpy() for weight in classic[1].weights]
+for images, _ in few:
+    classic_g_loss = classic_step(*classic, images.numpy())
+after = [weight.numpy() for weight in classic[1].weights]
+classic_moved = max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True))
+print(f"generator's loss {classic_g_loss:.4f}, discriminator's weights moved by {classic_moved:.4f}")
+
+# %% [markdown]
+# The generator's loss falls towards 0, which looks like success. It is the opposite: the
+# discriminator **never learned anything**. Before Keras 3, `compile` remembered which weights could
+# be trained; now the flag counts whenever a step is built, and all you get is a warning. The
+# recipe works again if the flag is set and cleared around every call. Then its speed is
+
+# %%
+classic = build_classic()
+
+
+def classically(batches):
+    for images, _ in batches.take(60):
+        classic_step(*classic, images.numpy(), thaw=True)
+
+
+speeds["classic"] = steps_per_second(classically, 60)
+print(f"classic {speeds['classic']:.1f} steps/s, fit {speeds['fit']:.1f} steps/s")
+
+# %% [markdown]
+# ## 4. Digits that nobody wrote
+#
+# Now train until digits can be read. Two things are added. `SampleGrid` draws fifty images from
+# latent vectors that stay the same for the whole run, so that pictures can be compared. And the
+# generator's optimizer keeps an *average* of its weights over the last thousand steps or so
+# (`use_ema`), which takes out the jitter of single steps; `generate` draws with the average.
+#
+# **Prediction 1.d.** When the digits look good, the discriminator's loss will be
+#
+# - a: near 0
+# - b: between 0 and 2 ln 2 = 1.386, well away from both
+# - c: exactly 2 ln 2
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+gan = build_gan()
+gan.compile(
+    loss="non_saturating",
+    generator_optimizer=keras.optimizers.Adam(
+        LEARNING_RATE, beta_1=BETA_1, use_ema=True, ema_momentum=0.999
+    ),
+    discriminator_optimizer=keras.optimizers.Adam(LEARNING_RATE, beta_1=BETA_1),
+    steps_per_execution=STEPS,
+)
+grid = callbacks.SampleGrid(count=50)
+batches = digits.batches(BATCH_SIZE).repeat()
+
+# %% [markdown]
+# With `repeat()` the batches never end, so an "epoch" is what `steps_per_epoch` says: here 500
+# steps, whatever the size of the data set. The picture below changes while you wait.
+
+# %% tags=["outcome"]
+begin = time.perf_counter()
+history = gan.fit(batches, epochs=EPOCHS, steps_per_epoch=STEPS, callbacks=[grid], verbose=0)
+seconds = time.perf_counter() - begin
+
+# %%
+steps = EPOCHS * STEPS
+print(f"{steps:,} steps in {seconds:.0f} s: {steps / seconds:.0f} steps/s")
+
+# %% [markdown]
+# *Fifty digits from fifty latent vectors.* The same vectors from the first step to the last:
+
+# %% tags=["film"]
+grid.film()
+
+# %% [markdown]
+# *A film: gray noise turns into blots, blots into strokes, strokes into digits.*
+#
+# ### What averaging does
+#
+# The same latent vectors through the weights of the very last step, and through the average:
+
+# %%
+latents = np.random.default_rng(1).normal(size=(20, LATENT_DIM)).astype("float32")
+last_step = gan.generator(latents, training=False).numpy()
+averaged = gan.generate(latents=latents)
+plots.image_grid(
+    np.concatenate([last_step, averaged]),
+    "above: weights of the last step; below: averaged weights",
+    columns=20,
+);
+
+# %% [markdown]
+# *Two rows of twenty digits. The upper ones have more stray dots, the lower ones smoother strokes.*
+#
+# ### How good are they?
+#
+# Looking is not measuring. A classifier can be asked instead: train one on the real digits and let it
+# read the generated ones. (Lesson 06 is about better instruments, and about how each is fooled.)
+
+# %%
+runtime.set_seed(0)
+classifier = keras.Sequential([
+    keras.Input(digits.images.shape[1:]),
+    keras.layers.Flatten(),
+    keras.layers.Dense(256, activation="relu"),
+    keras.layers.Dropout(0.3),
+    keras.layers.Dense(10, activation="softmax"),
+])
+classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+passes = runtime.budget(full=max(3, 100_000 // len(digits)), fast=1)
+classifier.fit(digits.images, digits.labels, batch_size=128, epochs=passes, verbose=0)
+
+# %%
+test = data.load(digits.name, split="test")
+accuracy = classifier.evaluate(test.images, test.labels, verbose=0)[1]
+print(f"it reads {accuracy:.1%} of unseen real digits rightly")
+
+# %%
+def read(images):
+    probabilities = classifier.predict(images, batch_size=500, verbose=0)
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(images)
+    return shares, float(np.mean(probabilities.max(axis=1) > 0.9))
+
+
+fake_shares, confident = read(gan.generate(5_000, seed=1))
+real_shares, confident_real = read(test.images)
+jitter = gan.generator(tf.random.stateless_normal((5_000, LATENT_DIM), [1, 1]), training=False)
+_, confident_last = read(jitter.numpy())
+print(f"read with more than 90 % confidence: {confident:.1%} of generated digits, "
+      f"{confident_last:.1%} without averaging, {confident_real:.1%} of real ones")
+
+# %%
+_, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+axes.bar(np.arange(10) - 0.2, real_shares, 0.4, color=plots.COLORS["real"], label="real")
+axes.bar(np.arange(10) + 0.2, fake_shares, 0.4, color=plots.COLORS["fake"], label="generated")
+axes.set_xticks(range(10), digits.class_names)
+axes.set_ylabel("share of images")
+axes.set_title("What the classifier reads: every class is there")
+axes.legend(ncols=2);
+
+# %% [markdown]
+# *Ten pairs of bars. The real ones are all near one tenth; the generated ones are less even, but
+# none is missing.*
+#
+# A digit counts as found here if at least 2 % of the images are read as such:
+
+# %%
+classes = int(np.sum(fake_shares > 0.02))
+print(f"classes found: {classes} of 10")
+
+# %% [markdown]
+# ## 5. Reading the curves
+
+# %%
+plots.loss_curves(history, "Both losses settle between 0 and their equilibrium lines");
+
+# %% [markdown]
+# *Two curves over the epochs: the discriminator's loss stays below its dotted line at 2 ln 2, the
+# generator's above its own at ln 2.*
+#
+# The losses of a GAN do not fall like a classifier's, since each player is measured against the
+# other. What they do tell:
+#
+# | what you see | what it means |
+# |---|---|
+# | d_loss = 2 ln 2 = 1.386, g_loss = ln 2 = 0.693, accuracy ½ | the discriminator is undecided: fakes are perfect, **or** it learns nothing |
+# | d_loss somewhat lower, g_loss higher, accuracy 0.6 to 0.8 | healthy: a small lead that both can live with |
+# | d_loss near 0, accuracy 1, g_loss climbing | the discriminator wins; the generator gets no usable hints |
+# | g_loss near 0, d_loss climbing | the discriminator is fooled by everything: it does not learn, or too slowly |
+# | losses in the tens or hundreds | steps too long: logits run away |
+#
+# None of them says how good the images are. Only images do, or numbers made from them.
+#
+# ### Exercise 1.5: four runs
+#
+# Here are four short games with the same networks, on the embedded digits. Only the two learning
+# rates differ. They are hidden in the package; looking there would spoil the fun.
+
+# %%
+def play(generator_rate=1e-3, discriminator_rate=1e-3, discriminator_units=128, epochs=12):
+    runtime.set_seed(0)
+    game = training.GAN(
+        models.mlp_generator(LATENT_DIM, hidden=(128,)),
+        models.mlp_discriminator(hidden=(discriminator_units,)),
+        latent_dim=LATENT_DIM,
+    )
+    game.compile(
+        generator_optimizer=keras.optimizers.Adam(generator_rate, beta_1=0.5),
+        discriminator_optimizer=keras.optimizers.Adam(discriminator_rate, beta_1=0.5),
+        steps_per_execution=50,
+    )
+    batches = data.load("digits").batches(64).repeat()
+    return game.fit(batches, epochs=epochs, steps_per_epoch=50, verbose=0)
+
+# %%
+runs = {name: play(**rates) for name, rates in exercises.lesson01.HIDDEN_RATES.items()}
+_, axes = plt.subplots(2, 4, figsize=(12, 4.4), sharex=True, layout="constrained")
+for column, (name, run) in zip(axes.T, runs.items(), strict=True):
+    plots.loss_curves(run, name, column[0])
+    column[1].plot(range(1, 13), run.history["d_accuracy"], color=plots.COLORS["other"])
+    column[1].set_ylim(-0.05, 1.05)
+axes[1, 0].set_ylabel("accuracy of D");
+
+# %% [markdown]
+# *Four pairs of diagrams, A to D: both losses above, the discriminator's accuracy below.*
+#
+# **Which is which?** Choose from `"healthy"`, `"wins"` (the discriminator wins), `"frozen"` (the
+# discriminator hardly learns) and `"too_high"` (both learning rates are too high).
+
+# %% exercise="1.5"
+# BEGIN SOLUTION
+diagnoses = {"A": "frozen", "B": "healthy", "C": "too_high", "D": "wins"}
+# STUB
+# diagnoses = {"A": ..., "B": ..., "C": ..., "D": ...}
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("1.5", diagnoses)
+
+# %% [markdown]
+# ### Exercise 1.6: mend a game
+#
+# In this game the discriminator learns ten times as fast as the generator, and wins:
+
+# %%
+broken = play(generator_rate=1e-4, discriminator_rate=1e-3)
+print({name: round(values[-1], 2) for name, values in broken.history.items()})
+
+# %% [markdown]
+# **Change one setting so that both can play.** Call `play` with another `generator_rate`, another
+# `discriminator_rate` or other `discriminator_units`. Judged is the mean of the last four epochs:
+# an accuracy between 0.55 and 0.9, with the discriminator's loss between 0.5 and 2 ln 2. Each try
+# takes a few seconds; the obvious extreme is instructive too.
+
+# %% exercise="1.6"
+# BEGIN SOLUTION
+mended = play(generator_rate=1e-4, discriminator_rate=1e-4)
+# STUB
+# mended = ...  # play(generator_rate=1e-4, discriminator_rate=1e-3) with one setting changed
+# END SOLUTION
+
+# %%
+exercises.check("1.6", mended)
+
+# %% [markdown]
+# ## 6. Between two digits
+#
+# Has the generator learned forty thousand pictures by heart, or something smoother? Take two latent
+# vectors, walk along the straight line between them in ten steps, and draw what lies on the way.
+
+# %%
+corners = np.random.default_rng(3).normal(size=(4, 2, LATENT_DIM))
+walks = np.concatenate([plots.interpolation(start, end, steps=10) for start, end in corners])
+plots.image_grid(gan.generate(latents=walks), "four walks from left to right", columns=10);
+
+# %% [markdown]
+# *Four rows. In each, the digit on the left turns gradually into the digit on the right.*
+#
+# There is a picture at every point of the way, and mostly it is a digit: the generator has learned a
+# continuous map, not a list. (Whether it copies training images is measured in lesson 06.)
+
+# %% [markdown]
+# ## What you should have seen
+
+# %%
+exercises.compare_results(
+    {
+        "mean distance from p / (p + q)": (gap, 0.0, 0.02),
+        "JSD at d = 0": (measured[0], -0.005, 0.005),
+        "JSD at d = 1 (theory 0.1114)": (measured[1], 0.10, 0.12),
+        "JSD at d = 4 (theory 0.6327)": (measured[4], 0.61, 0.65),
+        "largest difference of weights": (max(by_graph, by_fit), 0.0, 1e-3),
+        "fit, times eager": (speeds["fit"] / speeds["eager"], 2.0, 100.0),
+        "fit, times classic": (speeds["fit"] / speeds["classic"], 1.2, 100.0),
+        "classic recipe: discriminator moved by": (classic_moved, 0.0, 0.0),
+        "classes": (classes, 10, 10),
+        "confident": (confident, 0.6, 1.0),
+        "discriminator's loss at the end": (history.history["d_loss"][-1], 0.5, 1.35),
+        "generator's loss at the end": (history.history["g_loss"][-1], 0.7, 3.0),
+    },
+    comparable=digits.name == "mnist",
+)
+
+# %% [markdown]
+# ## Going further
+#
+# - Set `DATASET = "fashion_mnist"` at the top and run all cells. Nothing else changes. Which of the
+#   ten kinds of clothing are missed?
+# - Set `LATENT_DIM = 2`. What is lost? Draw the whole latent plane with `gan.generate(latents=...)`.
+# - Take `loss="minimax"` in section 4. Does it fail as the slopes suggest? (At this scale the
+#   discriminator is rarely sure enough.)
+#
+# ## Sources
+#
+# - I. Goodfellow et al., *Generative Adversarial Nets*, 2014, [arXiv:1406.2661](https://arxiv.org/abs/1406.2661):
+#   the game, theorem 1, algorithm 1, the non-saturating loss.
+# - A. Radford et al., *Unsupervised Representation Learning with Deep Convolutional GANs*, 2015,
+#   [arXiv:1511.06434](https://arxiv.org/abs/1511.06434): Adam with beta_1 = 0.5; lesson 02 is about it.
+# - Y. Yazıcı et al., *The Unusual Effectiveness of Averaging in GAN Training*, 2018,
+#   [arXiv:1806.04498](https://arxiv.org/abs/1806.04498): the averaged weights.
+
+# %%
+exercises.progress(1)

@@ -1,0 +1,449 @@
+"""The tool that makes notebooks from their sources, tried on a tiny lesson that is really run."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import build_notebooks as tool
+import nbformat
+import psutil
+import pytest
+
+SOURCE = """\
+# ---
+# jupyter:
+#   gan_course:
+#     title: Doubling
+#     outcome: double | halve
+#     result: "the answer {{answer:.1f}}"
+# ---
+
+# %% [markdown]
+# # Doubling
+# {{minutes}} minutes, {{answer:.2f}} {{ where }}
+
+# %% exercise="1.1"
+def double(x):
+    # BEGIN SOLUTION
+    return 2 * x
+    # STUB
+    # if x:
+    #     # Twice as much.
+    #     return ...
+    # END SOLUTION
+
+
+# %% tags=["nbval-check-output", "keep"]
+# more of it, and no command for the shell
+print(double(2))
+
+# %%
+import os
+
+from IPython.display import display
+
+results = {"answer": 41.987, "where": "here", "strict": os.environ.get("GAN_COURSE_STRICT", "")}
+results["fast"] = os.environ.get("GAN_COURSE_FAST", "")
+results["progress"] = os.path.basename(os.environ["GAN_COURSE_PROGRESS"])
+display({"application/vnd.gan-course.results+json": results}, raw=True)
+"""
+
+LEARNER_CELL = """\
+def double(x):
+    if x:
+        # Twice as much.
+        return ..."""
+
+
+def make_course(root, source=SOURCE):
+    """A course of one lesson, not yet built."""
+    for folder in ("notebooks/source", "gan_course"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks/source/01_double.py").write_text(source, encoding="utf-8")
+    (root / "gan_course/package.py").write_text("number = 1\n", encoding="utf-8")
+    table = "# Course\n\n<!-- lessons:begin -->\n<!-- lessons:end -->\n\nEnd.\n"
+    (root / "README.md").write_text(table, encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def new(tmp_path):
+    """A course that was never built."""
+    return make_course(tmp_path / "course")
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """A course whose notebooks were run and whose table was written, and what the run printed."""
+    root = make_course(tmp_path_factory.mktemp("course") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_COURSE_FAST", "1")  # must not reach the notebooks
+        patch.setenv("GAN_COURSE_STRICT", "1")
+        patch.setenv("GAN_COURSE_PROGRESS", str(root / "learner.json"))
+        assert tool.main(["--root", str(root), "--execute"]) == 0
+    assert tool.main(["--root", str(root), "--table"]) == 0
+    return root
+
+
+@pytest.fixture
+def course(run_once, tmp_path):
+    """A copy of that course, free to be changed."""
+    return Path(shutil.copytree(run_once, tmp_path / "course"))
+
+
+def build(root, *arguments):
+    return tool.main(["--root", str(root), *arguments])
+
+
+def read(root, variant="learner"):
+    return nbformat.read(root / tool.FOLDERS[variant] / "01_double.ipynb", as_version=4)
+
+
+def write(root, notebook):
+    nbformat.write(notebook, root / "notebooks/01_double.ipynb")
+
+
+def change_source(root, old, new):
+    path = root / "notebooks/source/01_double.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def all_files(root):
+    return {
+        path: path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_learners_notebook_has_the_stub_and_the_solved_one_the_solution(new):
+    assert build(new) == 0
+    learner, solved = read(new), read(new, "solved")
+    assert learner.cells[1].source == LEARNER_CELL
+    assert solved.cells[1].source == "def double(x):\n    return 2 * x"
+    assert [cell.id for cell in learner.cells] == [cell.id for cell in solved.cells]
+    assert learner.cells[1].metadata == {"exercise": "1.1"}
+    assert learner.cells[2].source.startswith("# more of it")
+    assert learner.metadata.gan_course.variant == "learner"
+    assert learner.metadata.language_info == {"name": "python"}
+    assert learner.metadata.colab.gpuType == "T4"
+
+
+def test_placeholders_before_the_first_run(new):
+    build(new)
+    assert read(new).cells[0].source.endswith("(not run yet) minutes, (not run yet) (not run yet)")
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text", "message"),
+    [
+        ("    # END SOLUTION\n", "", "line 23: the cell ends before the END SOLUTION of line 15"),
+        ("    # STUB\n", "", "END SOLUTION where STUB should come first"),
+        ("    # BEGIN SOLUTION\n", "", "STUB where BEGIN SOLUTION should come first"),
+        ("    # STUB\n", "    # BEGIN SOLUTION\n", "BEGIN SOLUTION where STUB"),
+        ("    # STUB\n", "    #stub:\n", 'line 17: write the marker as "# STUB"'),
+        ("    # END SOLUTION\n", "    # end_solution\n", 'write the marker as "# END SOLUTION"'),
+        ("    # if x:\n", "    if x:\n", "line 18: lines between STUB and END SOLUTION"),
+        ("# # Doubling\n", "# # BEGIN SOLUTION\n", "solution blocks belong in code cells"),
+    ],
+)
+def test_wrong_markers_are_named_with_file_and_line(new, capsys, old, new_text, message):
+    change_source(new, old, new_text)
+    assert build(new) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "01_double.py, line" in error
+    assert not (new / "notebooks/01_double.ipynb").exists()
+
+
+def test_a_block_open_at_the_end_of_the_file_is_an_error(new, capsys):
+    change_source(new, 'display({"app', '# BEGIN SOLUTION\ndisplay({"app')
+    assert build(new) == 1
+    assert "this BEGIN SOLUTION has no STUB" in capsys.readouterr().err
+
+
+def test_an_inserted_cell_leaves_other_ids_alone(new):
+    build(new)
+    before = [cell.id for cell in read(new).cells]
+    change_source(new, "# %% exercise", "# %%\n1 + 1\n\n# %%\n1 + 1\n\n# %% exercise")
+    build(new)
+    after = [cell.id for cell in read(new).cells]
+    assert after[:1] + after[3:] == before
+    assert after[2] == f"{after[1]}-2"
+
+
+def test_unknown_lesson(new, capsys):
+    assert build(new, "07") == 1
+    assert "there is no lesson 07; lessons: 01_double" in capsys.readouterr().err
+
+
+def test_a_run_is_stored_with_its_results(course):
+    learner, solved = read(course), read(course, "solved")
+    for notebook, strict in [(learner, ""), (solved, "1")]:
+        block = notebook.metadata.gan_course
+        assert block.results == {
+            "answer": 41.987,
+            "where": "here",
+            "strict": strict,
+            "fast": "",
+            "progress": "progress.json",
+        }
+        assert notebook.cells[0].source.endswith(f"{block.minutes} minutes, 41.99 here")
+        assert block.executed_source_sha256 == block.source_sha256
+        assert block.cells_sha256 == tool.cells_sha256(notebook)
+        assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2, 3]
+        assert all("execution" not in cell.metadata for cell in notebook.cells)
+        assert notebook.metadata.language_info == {"name": "python"}
+    assert learner.cells[2].outputs[0].text == "Ellipsis\n"
+    assert solved.cells[2].outputs[0].text == "4\n"
+    assert not (course / "learner.json").exists()
+
+
+def test_no_kernel_is_left_running(run_once):
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert not [command for command in commands if "ipykernel" in command]
+
+
+def test_building_again_changes_nothing(course):
+    before = all_files(course)
+    assert build(course) == 0
+    assert build(course, "--check") == 0
+    assert all_files(course) == before
+
+
+def test_new_text_keeps_the_outputs(course):
+    change_source(course, "# # Doubling", "# # Doubling, {{answer:.0f}} times")
+    assert build(course) == 0
+    notebook = read(course)
+    assert "42 times" in notebook.cells[0].source
+    assert notebook.cells[2].outputs[0].text == "Ellipsis\n"
+    assert build(course, "--check") == 0
+
+
+def test_new_code_drops_the_outputs_of_the_notebook_that_has_it(course, capsys):
+    change_source(course, "return 2 * x", "return x + x")
+    assert build(course) == 0
+    assert "solutions/01_double.ipynb holds outputs older than its so" in capsys.readouterr().out
+    solved = read(course, "solved")
+    assert not solved.cells[2].outputs
+    assert solved.cells[0].source.endswith("(not run yet)")
+    assert read(course).cells[2].outputs  # the learner's notebook shows the same stub as before
+
+
+@pytest.mark.parametrize("text", ["{{answr}}", "{{where:.2f}}"])
+def test_a_placeholder_that_cannot_be_filled_is_an_error(course, capsys, text):
+    change_source(course, "# # Doubling", f"# # Doubling {text}")
+    assert build(course) == 1
+    assert f"notebooks/01_double.ipynb: {text}" in capsys.readouterr().err
+    assert read(course).cells[2].outputs  # the run itself is not lost
+
+
+def test_a_failing_cell_leaves_the_files_as_they_were(course, capsys):
+    change_source(course, "    return 2 * x", "    return 1 / 0")
+    before = all_files(course)
+    assert build(course, "--execute") == 1
+    error = capsys.readouterr().err
+    assert "notebooks/solutions/01_double.ipynb failed in this cell" in error
+    assert "print(double(2))" in error
+    assert "ZeroDivisionError: division by zero" in error
+    assert len(error.splitlines()) < 8
+    assert all_files(course) == before
+
+
+def test_a_dying_kernel_is_an_error_too(new, capsys):
+    death = "import os; os.write(2, b'out of luck'); os._exit(1)"
+    change_source(new, "print(double(2))", death)
+    assert build(new, "--execute") == 1
+    error = capsys.readouterr().err
+    assert death in error
+    assert "the kernel died" in error
+    assert "out of luck" in error
+
+
+def change_output(root):
+    notebook = read(root)
+    notebook.cells[2].outputs[0].text = "5\n"
+    write(root, notebook)
+
+
+def change_cell(root):
+    notebook = read(root)
+    notebook.cells[1].source = "def double(x):\n    return x * 2"
+    write(root, notebook)
+
+
+def forge(root, change):
+    """Changes a cell and makes the hash of the outputs fit again."""
+    notebook = read(root)
+    change(notebook.cells[2])
+    notebook.metadata.gan_course.outputs_sha256 = tool.outputs_sha256(notebook)
+    write(root, notebook)
+
+
+def hold_error(root):
+    error = nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])
+    forge(root, lambda cell: cell.outputs.append(error))
+
+
+def lose_count(root):
+    forge(root, lambda cell: cell.update(execution_count=None))
+
+
+def never_run(root):
+    (root / "notebooks/01_double.ipynb").unlink()
+    build(root)
+
+
+def orphan(root):
+    shutil.copy(root / "notebooks/01_double.ipynb", root / "notebooks/solutions/02_gone.ipynb")
+
+
+DRIFTS = {
+    "text": (lambda root: change_source(root, "# # Doubling", "# # Twice"), "not match its source"),
+    "code": (lambda root: change_source(root, "double(2)", "double(3)"), "older than its source"),
+    "hand-run": (change_output, "other outputs than those of its stored run"),
+    "edited": (change_cell, "does not match its source"),
+    "error": (hold_error, "code cell 2 holds an error"),
+    "count": (lose_count, "code cell 2 was not run"),
+    "never run": (never_run, "was never run"),
+    "missing": (lambda root: (root / "notebooks/01_double.ipynb").unlink(), "does not exist"),
+    "broken": (lambda root: (root / "notebooks/01_double.ipynb").write_text("<<<"), "cannot be re"),
+    "orphan": (orphan, "notebooks/solutions/02_gone.ipynb has no source"),
+    "table": (lambda root: change_source(root, "title: Do", "title: Tr"), "README.md: the lesson"),
+    "no table": (lambda root: (root / "README.md").write_text("none"), "README.md has no place"),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_check_finds(course, capsys, drift):
+    change, message = DRIFTS[drift]
+    change(course)
+    assert build(course, "--check") == 1
+    assert message in capsys.readouterr().err
+
+
+def test_check_only_notes_a_newer_package(course, capsys):
+    (course / "gan_course/package.py").write_text("number = 2\n")
+    assert build(course, "--check") == 0
+    assert "note: notebooks/01_double.ipynb was run with an earlier" in capsys.readouterr().out
+
+
+def test_a_broken_notebook_is_built_anew(course):
+    (course / "notebooks/01_double.ipynb").write_text("<<<<<<< HEAD")
+    assert build(course) == 0
+    assert read(course).cells[1].source == LEARNER_CELL
+
+
+def test_notebooks_as_published_are_tested_as_they_are(course, tmp_path, capsys):
+    stale = tmp_path / "built/solutions/09_old.ipynb"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    assert build(course, "--for-tests", str(tmp_path / "built")) == 0
+    for name in ("01_double.ipynb", "solutions/01_double.ipynb"):
+        published = (course / "notebooks" / name).read_bytes()
+        assert (tmp_path / "built" / name).read_bytes() == published
+    assert not stale.exists()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (change_cell, "was edited or run here"),
+        (change_output, "was edited or run here"),
+        (DRIFTS["broken"][0], "cannot be read as a notebook"),
+        (DRIFTS["text"][0], "is older than its source"),
+        (never_run, "was never run"),
+    ],
+)
+def test_other_notebooks_are_tested_as_a_fresh_build(course, tmp_path, capsys, change, reason):
+    change(course)
+    capsys.readouterr()
+    before = all_files(course)
+    assert build(course, "--for-tests", str(tmp_path / "built")) == 0
+    message = f"notebooks/01_double.ipynb {reason}: testing a fresh build of it instead\n"
+    assert message in capsys.readouterr().out
+    fresh = nbformat.read(tmp_path / "built/01_double.ipynb", as_version=4)
+    assert fresh.cells[1].source == LEARNER_CELL
+    assert not fresh.cells[2].outputs
+    assert fresh.cells[2].metadata.tags == ["keep"]
+    assert all_files(course) == before
+
+
+def test_the_table_is_made_from_the_stored_run(course):
+    minutes = read(course).metadata.gan_course.minutes
+    row = rf"| [01 Doubling](notebooks/01_double.ipynb) | double \| halve | {minutes} "
+    text = (course / "README.md").read_text()
+    assert f"{row}| the answer 42.0 |\n<!-- lessons:end -->\n\nEnd.\n" in text
+
+
+def outputs_of(*outputs):
+    """A notebook of one cell that has these outputs."""
+    cell = nbformat.v4.new_code_cell("f()", outputs=list(outputs), execution_count=1)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    notebook.metadata["gan_course"] = {}
+    return notebook
+
+
+def test_tensorflows_log_lines_are_dropped(tmp_path):
+    noise = "2026-01-02 03:04:05.678901: I tensorflow/core/util.cc:153] oneDNN\n"
+    noise += "I0000 00:00:1795305681.977374   16262 cuda_platform.cc:52] failed\n"
+    new_output = nbformat.v4.new_output
+    notebook = outputs_of(
+        new_output("stream", name="stderr", text=noise),
+        new_output("stream", name="stderr", text=noise + "UserWarning: mind\n"),
+    )
+    tool.clean(notebook, tmp_path, "lesson")
+    assert [output.text for output in notebook.cells[0].outputs] == ["UserWarning: mind\n"]
+
+
+@pytest.mark.parametrize("folder", ["root", "home"])
+def test_outputs_with_this_machines_folders_are_refused(tmp_path, monkeypatch, folder):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    text = f"see <b>{tmp_path / folder / 'x'}</b>"
+    notebook = outputs_of(nbformat.v4.new_output("display_data", data={"text/html": text}))
+    with pytest.raises(tool.BuildError, match=r"the cell 'f\(\)' holds"):
+        tool.clean(notebook, tmp_path / "root", "lesson")
+
+
+@pytest.mark.parametrize("value", [float("nan"), True, None, [1]])
+def test_results_are_numbers_and_texts_only(value):
+    data = {tool.RESULTS: {"fid": value}}
+    notebook = outputs_of(nbformat.v4.new_output("display_data", data=data))
+    with pytest.raises(tool.BuildError, match="result fid"):
+        tool.collect_results(notebook, "lesson")
+
+
+def test_a_large_notebook_is_refused():
+    notebook = outputs_of(nbformat.v4.new_output("stream", text="x" * tool.MAX_BYTES))
+    with pytest.raises(tool.BuildError, match=r"lesson would take 3\.0 MB"):
+        tool.to_text(notebook, "lesson")
+
+
+def test_nbval_fails_soon_on_a_dead_kernel_and_on_an_error(tmp_path):
+    cells = {
+        "dead": "import os, time; time.sleep(0.5); os._exit(1)",
+        "raises": "1 / 0",
+        "solutions/good": "import os; assert os.environ['GAN_COURSE_STRICT'] == '1'\n"
+        "assert os.environ['GAN_COURSE_FAST'] == '1'",
+        "unsolved": "import os; assert not os.environ['GAN_COURSE_STRICT']",
+    }
+    (tmp_path / "solutions").mkdir()
+    for name, source in cells.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest"]
+    command += ["--nbval-lax", "--nbval-current-env", f"--junit-xml={report}", str(tmp_path)]
+    done = subprocess.run(command, cwd=tool.ROOT, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    failed = {case.get("classname").removesuffix(".ipynb") for case in cases if len(case)}
+    assert len(cases) == 4
+    assert failed == {"dead", "raises"}, done.stdout
+    assert "the kernel died in this cell" in done.stdout
+    assert max(float(case.get("time")) for case in cases) < 10

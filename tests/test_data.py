@@ -1,0 +1,667 @@
+"""The data room: what is loaded, what is cached, and every way in which it can go wrong."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gan_course import data
+
+REAL_MNIST = data.find_copy("mnist")  # asked before any test sets TFDS_DATA_DIR
+SIZES = {"train": 40, "test": 10}  # of the tiny copies made here
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch):
+    """No cache, no prepared copy, no network and nothing announced yet."""
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    monkeypatch.setattr(data, "_noticed", set())
+
+    def no_network(*args, **kwargs):
+        raise requests.ConnectionError("no network in tests")
+
+    monkeypatch.setattr(requests, "head", no_network)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Let every downloaded data set have 40 train and 10 test images."""
+    sources = {name: source._replace(sizes=SIZES) for name, source in data._SOURCES.items()}
+    monkeypatch.setattr(data, "_SOURCES", sources)
+
+
+def tiny_pixels(split):
+    """Image i is one gray of its own, and its label follows from it."""
+    grays = np.arange(SIZES[split], dtype=np.uint8) * 6
+    pixels = np.broadcast_to(grays[:, None, None, None], (len(grays), 28, 28, 1))
+    return pixels, (grays // 6 % 10).astype(np.uint8)
+
+
+def tiny_builder(during=lambda index: None):
+    """Return a TFDS builder class for `tiny_pixels`; `during` is called at each image."""
+    import tensorflow_datasets as tfds
+
+    # Not registered: the real one stays what tfds.builder finds.
+    class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("3.0.1")
+        pkg_dir_path = Path(__file__).parent
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(28, 28, 1)),
+                "label": tfds.features.ClassLabel(num_classes=10),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split) for split in SIZES}
+
+        def _generate_examples(self, split):
+            for index, (image, label) in enumerate(zip(*tiny_pixels(split), strict=True)):
+                during(index)
+                yield index, {"image": image, "label": label}
+
+    return Mnist
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with a tiny copy of "mnist", as TFDS itself prepares it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    tiny_builder()(data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture
+def copy(prepared, tiny):
+    """The same where `load` looks for it, free to be damaged; returns the version's folder."""
+    folder = data._tfds_folder()
+    shutil.copytree(prepared, folder)
+    return folder / "mnist" / "3.0.1"
+
+
+def grays_of(images):
+    """Return the sorted pixel values of tiny images, each of which is one gray."""
+    return sorted(np.rint((images.images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist())
+
+
+def numbered(n, name="numbers"):
+    """Images that can be told apart: image i is all i / n, its label is i."""
+    values = (np.arange(n) / n).astype(np.float32)
+    images = np.tile(values[:, None, None, None], (1, 2, 2, 1))
+    return data.Images(images, np.arange(n), name, ("any",) * n)
+
+
+def orders(dataset, epochs=1):
+    """Return each epoch's labels, in order."""
+    return [np.concatenate([labels for _, labels in dataset]).tolist() for _ in range(epochs)]
+
+
+# --- Images and batches
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (np.zeros((3, 28, 28), np.float32), np.zeros(3, int), r"\(N, H, W, C\).*\(3, 28, 28\)"),
+        (np.zeros((3, 2, 2, 1)), np.zeros(3, int), "float32.*got float64"),
+        (np.zeros((0, 2, 2, 1), np.float32), np.zeros(0, int), "N of at least 1"),
+        (np.full((3, 2, 2, 1), 255, np.float32), np.zeros(3, int), r"\[-1, 1\].*255.*127\.5"),
+        (np.full((3, 2, 2, 1), np.nan, np.float32), np.zeros(3, int), r"\[-1, 1\].*nan"),
+        (np.zeros((3, 2, 2, 1), np.float32), np.zeros(2, int), r"\(3,\).*\(2,\)"),
+        (np.zeros((3, 2, 2, 1), np.float32), np.zeros(3), "integers.*float64"),
+    ],
+)
+def test_images_refuse_what_the_course_does_not_expect(images, labels, words):
+    with pytest.raises(ValueError, match=words):
+        data.Images(images, labels, "any", ("any",))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_an_epoch_holds_every_image_once_with_its_own_label(draws):
+    n = draws.draw(st.integers(1, 70), "n")
+    batch_size = draws.draw(st.integers(1, n), "batch_size")
+    batches = numbered(n).batches(batch_size, seed=draws.draw(st.integers(0, 2**31), "seed"))
+    seen = [(images.numpy(), labels.numpy()) for images, labels in batches]
+    sizes = [len(labels) for _, labels in seen]
+    assert sizes == [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
+    assert len(batches) == len(sizes)
+    labels = np.concatenate([labels for _, labels in seen])
+    assert sorted(labels) == list(range(n))
+    images = np.concatenate([images for images, _ in seen])
+    np.testing.assert_array_equal(images[:, 0, 0, 0], (labels / n).astype(np.float32))
+
+
+def test_batches_are_shuffled_anew_each_epoch_and_the_seed_repeats_them():
+    images = numbered(50)
+    first = orders(images.batches(8, seed=1), epochs=3)
+    assert first[0] != sorted(first[0])
+    assert first[0] != first[1] != first[2] != first[0]
+    assert orders(images.batches(8, seed=1), epochs=3) == first
+    assert orders(images.batches(8, seed=2)) != first[:1]
+    assert orders(images.batches(8)) == orders(images.batches(8, seed=0))
+
+
+def test_batches_are_what_fit_wants():
+    import tensorflow as tf
+
+    batches = numbered(10).batches(4)
+    images, labels = batches.element_spec
+    assert (images.shape.as_list(), images.dtype) == ([None, 2, 2, 1], tf.float32)
+    assert (labels.shape.as_list(), labels.dtype) == ([None], tf.int64)
+    assert batches.options().autotune.enabled is False
+
+
+def test_the_images_are_not_copied_into_a_graph():
+    images = numbered(5_000)
+    dataset = images.batches(10, augment=lambda batch: batch)
+    layers = [dataset]
+    for layer in layers:
+        layers += layer._inputs()
+    functions = [function.function for layer in layers for function in layer._functions()]
+    assert len(functions) == 2  # gather and augment, or this test looks at the wrong thing
+    for function in functions:
+        assert function.graph.as_graph_def().ByteSize() < images.images.nbytes / 10
+
+
+def test_augmentation_is_drawn_anew_each_epoch():
+    import keras
+
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(-1, 1, (12, 8, 8, 1)).astype(np.float32)
+    images = data.Images(pixels, np.arange(12), "noise", ("any",) * 12)
+    augment = keras.layers.RandomTranslation(0.3, 0.3, fill_mode="constant", fill_value=-1, seed=0)
+
+    def epoch(dataset):
+        batches = [(images.numpy(), labels.numpy()) for images, labels in dataset]
+        assert {images.shape[1:] for images, _ in batches} == {(8, 8, 1)}
+        order = np.argsort(np.concatenate([labels for _, labels in batches]))
+        return np.concatenate([images for images, _ in batches])[order]  # by label again
+
+    plain = images.batches(5, seed=0)
+    np.testing.assert_array_equal(epoch(plain), epoch(plain))
+    augmented = images.batches(5, seed=0, augment=augment)
+    first, second = epoch(augmented), epoch(augmented)
+    for a, b, original in zip(first, second, pixels, strict=True):
+        assert not np.array_equal(a, b)
+        assert not np.array_equal(a, original)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, "4", None, True, 11])
+def test_a_wrong_batch_size_is_named(batch_size):
+    with pytest.raises(
+        ValueError, match=r"batch_size must be .* from 1 to 10.*'numbers', got"
+    ) as e:
+        numbered(10).batches(batch_size)
+    assert repr(batch_size) in str(e.value)
+
+
+def test_a_numpy_batch_size_will_do():
+    assert len(numbered(10).batches(np.int64(10))) == 1
+
+
+# --- The embedded digits
+
+
+def test_embedded_digits_are_real_digits_in_mnist_s_geometry():
+    from sklearn.datasets import load_digits
+
+    original = load_digits()
+    train, test = data.load("digits"), data.load("digits", "test")
+    assert (train.images.shape, test.images.shape) == ((1500, 28, 28, 1), (297, 28, 28, 1))
+    assert train.name == test.name == "digits"
+    assert train.class_names == tuple("0123456789")
+    np.testing.assert_array_equal(np.concatenate([train.labels, test.labels]), original.target)
+    images = np.concatenate([train.images, test.images])[..., 0]
+    assert images.dtype == np.float32
+    center = images[:, 4:-4, 4:-4]
+    outside = images.sum() - center.sum()
+    assert outside == -(28 * 28 - 20 * 20) * len(images)  # the frame of 4 pixels is all -1
+    assert (images.max(axis=(1, 2)) > 0.8).all()
+    # Seen through 5 x 5 and 2 x 2 blocks they are still the pictures that they came from.
+    coarse = center.reshape(-1, 4, 5, 4, 5).mean((2, 4)).reshape(-1, 16)
+    expected = original.images.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16)
+    likeness = [np.corrcoef(a, b)[0, 1] for a, b in zip(coarse, expected, strict=True)]
+    assert min(likeness) > 0.9
+
+
+# --- Arguments
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r"name must be one of 'mnist'.*got 'mnits'.*'mnist'\?"):
+        data.load("mnits")
+    with pytest.raises(ValueError, match=r"got 'Fashion-MNIST'\. Did you mean 'fashion_mnist'"):
+        data.load("Fashion-MNIST")
+    with pytest.raises(ValueError, match=r"name must be one of .*got 7\.$"):
+        data.load(7)
+    with pytest.raises(ValueError, match="split must be one of 'train', 'test'; got 'Test'"):
+        data.load("mnist", split="Test")
+    with pytest.raises(ValueError, match="fallback must be one of None, 'digits'; got 'mnist'"):
+        data.load("mnist", fallback="mnist")
+    for question in (data.find_copy, data.reachable):
+        with pytest.raises(ValueError, match="name must be one of 'mnist', 'fashion_mnist'"):
+            question("digits")
+
+
+# --- No copy and no network
+
+
+def test_unavailable_names_three_ways_out(tmp_path):
+    with pytest.raises(data.DatasetUnavailable) as e:
+        data.load("mnist")
+    for words in ("'mnist'", "connect to the internet", "TFDS_DATA_DIR", 'data.load("digits")',
+                  'fallback="digits"', str(tmp_path / "tfds")):  # fmt: skip
+        assert words in str(e.value)
+
+
+def test_fallback_gives_the_digits_and_says_so_once(capsys):
+    train = data.load("mnist", fallback="digits")
+    assert (train.name, len(train)) == ("digits", 1500)
+    said = capsys.readouterr().out
+    assert "'mnist'" in said
+    assert "digits" in said
+    assert len(data.load("mnist", "test", fallback="digits")) == 297
+    assert capsys.readouterr().out == ""
+    data.load("fashion_mnist", fallback="digits")
+    assert "'fashion_mnist'" in capsys.readouterr().out
+
+
+def test_in_a_notebook_the_notice_is_displayed(monkeypatch, capsys):
+    ipython = pytest.importorskip("IPython")
+    shown = []
+    monkeypatch.setattr(ipython, "get_ipython", lambda: object())
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    data.load("mnist", fallback="digits")
+    assert len(shown) == 1
+    assert all("'mnist'" in shown[0][kind] for kind in ("text/plain", "text/markdown"))
+    assert capsys.readouterr().out == ""
+
+
+def test_reachable_follows_the_answer(monkeypatch):
+    assert data.reachable("mnist") is False  # a ConnectionError
+    asked = []
+
+    def head(url, timeout):
+        asked.append((url, timeout))
+        return types.SimpleNamespace(ok="mnist/" in url)
+
+    monkeypatch.setattr(requests, "head", head)
+    assert data.reachable("mnist") is True
+    assert data.reachable("fashion_mnist") is False  # such as a 404
+    assert all(0 < timeout < 10 for _, timeout in asked)
+
+
+def test_a_hanging_name_look_up_does_not_hold_the_answer(monkeypatch):
+    assert data._NETWORK_SECONDS < 10
+    monkeypatch.setattr(data, "_NETWORK_SECONDS", 0.2)
+    release = threading.Event()
+
+    def hang(*args, **kwargs):
+        release.wait(60)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "head", hang)
+    start = time.monotonic()
+    with pytest.raises(data.DatasetUnavailable):
+        data.load("mnist")
+    assert time.monotonic() - start < 5
+    release.set()
+
+
+def test_import_and_the_doctor_s_questions_are_cheap():
+    code = (
+        "import sys; from gan_course import data; data.find_copy('mnist')\n"
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', 'PIL', 'requests'}\n"
+        "sys.exit(str(heavy & set(sys.modules) or ''))"
+    )
+    root = Path(data.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert run.stderr.strip() == ""
+
+
+# --- Prepared copies
+
+
+def version_folder(version, finished=True):
+    folder = data._tfds_folder() / "mnist" / version
+    folder.mkdir(parents=True)
+    if finished:
+        (folder / "dataset_info.json").write_text("{}")
+    return folder
+
+
+def test_find_copy_takes_the_newest_finished_version():
+    assert data.find_copy("mnist") is None
+    version_folder("3.0.1", finished=False)
+    version_folder("incomplete.ABC123_3.0.1")
+    assert data.find_copy("mnist") is None
+    old = version_folder("2.9.0")
+    assert data.find_copy("mnist") == old
+    new = version_folder("2.10.0")
+    assert data.find_copy("mnist") == new
+    assert data.find_copy("fashion_mnist") is None
+
+
+def test_find_copy_looks_in_tfds_default_folder(monkeypatch, tmp_path):
+    for home in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(home, str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    folder = version_folder("3.0.1")
+    assert folder == tmp_path / "tensorflow_datasets" / "mnist" / "3.0.1"
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert data.find_copy("mnist") == folder
+
+
+@pytest.mark.parametrize("split", data.SPLITS)
+def test_a_copy_is_loaded_and_then_the_cache(copy, split):
+    pixels, _ = tiny_pixels(split)
+    images = data.load("mnist", split)
+    assert images.images.shape == (SIZES[split], 28, 28, 1)
+    assert images.images.dtype == np.float32
+    assert grays_of(images) == pixels[:, 0, 0, 0].tolist()
+    grays = np.rint((images.images[:, 27, 27, 0] + 1) * 127.5).astype(int)
+    np.testing.assert_array_equal(images.labels, grays // 6 % 10)
+    shutil.rmtree(copy.parent)
+    again = data.load("mnist", split)
+    np.testing.assert_array_equal(again.images, images.images)
+    np.testing.assert_array_equal(again.labels, images.labels)
+    assert again.labels.dtype == images.labels.dtype
+    assert (again.name, again.class_names) == (images.name, images.class_names)
+
+
+def test_another_version_than_tfds_own_will_do(copy):
+    older = copy.rename(copy.with_name("2.0.0"))
+    info = json.loads((older / "dataset_info.json").read_text())
+    (older / "dataset_info.json").write_text(json.dumps(info | {"version": "2.0.0"}))
+    assert len(data.load("mnist")) == 40
+
+
+def cut(keep):
+    """Return a function that keeps the first `keep` (or drops the last -`keep`) bytes of a file."""
+    return lambda path: path.write_bytes(path.read_bytes()[:keep])
+
+
+def first_record(path):
+    """Keep exactly one record of a TFRecord file: its length, two checksums and its data."""
+    content = path.read_bytes()
+    path.write_bytes(content[: 8 + 4 + int.from_bytes(content[:8], "little") + 4])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[100] ^= 0xFF
+    path.write_bytes(content)
+
+
+def tell(count):
+    """Return a function that makes dataset_info.json promise `count` train images."""
+    return lambda path: path.write_text(path.read_text().replace('"40"', f'"{count}"'))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("mnist-train.tfrecord-00000-of-00001", cut(-5)),
+        ("mnist-train.tfrecord-00000-of-00001", first_record),
+        ("mnist-train.tfrecord-00000-of-00001", flip),
+        ("mnist-train.tfrecord-00000-of-00001", Path.unlink),
+        ("features.json", Path.unlink),
+        ("features.json", cut(20)),
+        ("dataset_info.json", Path.unlink),
+        ("dataset_info.json", cut(20)),
+        ("dataset_info.json", tell(39)),
+    ],
+)
+def test_a_damaged_copy_is_named_and_never_loaded_short(copy, file, damage):
+    damage(copy / file)
+    with pytest.raises(data.DatasetBroken) as e:
+        data.load("mnist", fallback="digits")  # a fallback must not hide it
+    assert str(copy) in str(e.value)
+    assert "Delete that folder" in str(e.value)
+    assert not data._cache_path("mnist", "train").exists()
+
+
+def test_a_whole_copy_of_another_data_set_is_not_taken(copy, monkeypatch):
+    bigger = data._SOURCES["mnist"]._replace(sizes={"train": 41, "test": 10})
+    monkeypatch.setattr(data, "_SOURCES", {"mnist": bigger})
+    with pytest.raises(data.DatasetBroken, match=r"\(41, 28, 28, 1\).*\(40, 28, 28, 1\)"):
+        data.load("mnist")
+
+
+# --- Downloads, played by a tiny builder
+
+
+@pytest.fixture
+def download(tiny, monkeypatch):
+    """Return a function that makes downloads possible and calls `during` at each image."""
+    import tensorflow_datasets as tfds
+
+    def enable(during=lambda index: None):
+        monkeypatch.setattr(data, "reachable", lambda name: True)
+        builder = tiny_builder(during)
+        monkeypatch.setattr(tfds, "builder", lambda name, data_dir: builder(data_dir=data_dir))
+
+    return enable
+
+
+def test_an_interrupted_download_leaves_nothing_that_looks_like_a_copy(download):
+    seen = []
+
+    def interrupt(index):
+        if index == 5:
+            # What a killed process would leave on the disk: TFDS has not cleaned up yet.
+            seen.extend(path.name for path in (data._tfds_folder() / "mnist").iterdir())
+            assert data.find_copy("mnist") is None
+            raise KeyboardInterrupt
+
+    download(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        data.load("mnist")
+    assert [name.split(".")[0] for name in seen] == ["incomplete"]
+    (data._tfds_folder() / "mnist" / seen[0]).mkdir(exist_ok=True)  # as after a kill
+    assert data.find_copy("mnist") is None
+    download()
+    assert len(data.load("mnist")) == 40
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        RuntimeError("ResourceExhaustedError: No space left on device"),
+    ],
+)
+def test_a_disk_that_takes_no_download_is_named(download, error):
+    def fail(index):
+        raise error
+
+    download(fail)
+    with pytest.raises(data.DatasetUnavailable) as e:
+        data.load("mnist")
+    assert str(data._tfds_folder()) in str(e.value)
+    assert "writable" in str(e.value)
+    assert "TFDS_DATA_DIR" in str(e.value)
+    assert error.args[-1] in str(e.value)
+    assert data.load("mnist", fallback="digits").name == "digits"
+
+
+def test_a_folder_that_cannot_be_made_is_named(download, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "file" / "tfds"))
+    download()
+    with pytest.raises(data.DatasetUnavailable, match="could not be written"):
+        data.load("mnist")
+
+
+def test_a_download_that_breaks_off_is_unavailable(download):
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.util import DownloadError
+
+    for error in (requests.ConnectionError, DownloadError, NonMatchingChecksumError):
+
+        def fail(index, error=error):
+            raise error("the line went dead")
+
+        download(fail)
+        with pytest.raises(data.DatasetUnavailable, match="the download failed: the line went"):
+            data.load("mnist")
+
+
+# --- The cache
+
+
+def test_a_damaged_cache_file_is_made_again_and_said_once(copy):
+    whole = data.load("mnist")
+    path = data._cache_path("mnist", "train")
+    cut(-100)(path)
+    with pytest.warns(UserWarning, match="damaged") as caught:
+        again = data.load("mnist")
+    assert [str(path) in str(warning.message) for warning in caught] == [True]
+    np.testing.assert_array_equal(again.images, whole.images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.load("mnist")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_a_damaged_cache_file_never_loads_as_something_else(tiny, draws):
+    pixels, labels = tiny_pixels("train")
+    data._write_cache("mnist", "train", pixels, labels)
+    path = data._cache_path("mnist", "train")
+    content = bytearray(path.read_bytes())
+    if draws.draw(st.booleans(), "cut it short"):
+        del content[draws.draw(st.integers(0, len(content) - 1), "from") :]
+    else:
+        content[draws.draw(st.integers(0, len(content) - 1), "at")] ^= draws.draw(
+            st.integers(1, 255), "bits"
+        )
+    path.write_bytes(content)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cached = data._read_cache("mnist", "train")
+    if cached is None:
+        assert "damaged" in str(caught[0].message)
+        assert not path.exists()
+    else:  # a byte that means nothing, such as the time in a zip header
+        np.testing.assert_array_equal(cached[0], pixels)
+        np.testing.assert_array_equal(cached[1], labels)
+
+
+PIXELS = np.zeros((40, 28, 28, 1), np.uint8)
+LABELS = np.zeros(40, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"images": PIXELS[:39], "labels": LABELS[:39]},
+        {"images": PIXELS, "labels": LABELS[:39]},
+        {"images": PIXELS[..., 0], "labels": LABELS},
+        {"images": PIXELS.astype(np.float32), "labels": LABELS},
+        {"images": PIXELS, "labels": LABELS.astype(np.int64)},
+        {"images": PIXELS, "labels": LABELS + 10},
+        {"images": PIXELS},
+    ],
+)
+def test_a_cache_file_with_other_content_is_dropped(tiny, arrays):
+    path = data._cache_path("mnist", "train")
+    path.parent.mkdir()
+    np.savez(path, **arrays)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert data._read_cache("mnist", "train") is None
+
+
+class Trap:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_cache_file_never_runs_code(tiny, tmp_path):
+    path = data._cache_path("mnist", "train")
+    path.parent.mkdir()
+    np.savez(path, images=np.array([Trap(tmp_path / "trapped")]), labels=LABELS)
+    trap = shutil.copy(path, tmp_path)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert data._read_cache("mnist", "train") is None
+    assert not (tmp_path / "trapped").exists()
+    with np.load(trap, allow_pickle=True) as arrays:
+        _ = arrays["images"]
+    assert (tmp_path / "trapped").exists()  # it would have
+
+
+def test_a_full_disk_costs_the_cache_but_not_the_images(copy, monkeypatch):
+    def full(file, **arrays):
+        file.write(b"a part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.warns(UserWarning, match="No space left.*GAN_COURSE_CACHE"):
+        assert len(data.load("mnist")) == 40
+    assert os.listdir(data._cache_path("mnist", "train").parent) == []
+
+
+def test_a_cache_folder_that_cannot_be_made_is_a_warning(copy, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match="cache folder"):
+        assert len(data.load("mnist")) == 40
+
+
+def test_an_interrupted_cache_write_leaves_no_file(copy, monkeypatch):
+    def interrupt(file, **arrays):
+        file.write(b"a part")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        data.load("mnist")
+    assert os.listdir(data._cache_path("mnist", "train").parent) == []
+
+
+# --- The real thing, where there is one
+
+
+@pytest.mark.skipif(REAL_MNIST is None, reason="no prepared copy of MNIST on this machine")
+def test_real_mnist_has_the_published_counts(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(REAL_MNIST.parents[1]))
+    monkeypatch.setattr(data, "_write_cache", lambda *args: None)  # pytest would keep 55 MB
+    train, test = data.load("mnist"), data.load("mnist", "test")
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(train.labels).tolist() == counts
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(test.labels).tolist() == counts
+    assert train.images.shape == (60_000, 28, 28, 1)
+    assert (train.images.min(), train.images.max()) == (-1, 1)
+    mean = (train.images.mean(dtype=np.float64) + 1) / 2
+    assert mean == pytest.approx(0.1307, abs=1e-4)  # as published for pixels in [0, 1]

@@ -1,0 +1,684 @@
+"""Makes the notebooks from their sources, runs them, and checks that they are true to them.
+
+    python tools/build_notebooks.py [NN ...]       build all lessons, or those named: 01 02
+    python tools/build_notebooks.py --execute 01   run both notebooks of a lesson in full
+    python tools/build_notebooks.py --check        fail if what is stored is out of date or altered
+    python tools/build_notebooks.py --table        write the lesson table into README.md
+    python tools/build_notebooks.py --for-tests F  put notebooks to be tested into the folder F
+
+A source, notebooks/source/NN_name.py, is in jupytext's percent format, without magics. It begins
+with what the lesson table says (under "jupyter:", where jupytext keeps it):
+
+    # ---
+    # jupyter:
+    #   gan_course:
+    #     title: The vanilla GAN
+    #     outcome: write both losses and train a GAN
+    #     result: "{{classes}} of 10 digits drawn, in {{seconds:.0f}} s"
+    # ---
+
+Two notebooks are made from it: the learner's, notebooks/NN_name.ipynb, and the solved one in
+notebooks/solutions/. They differ in the solution blocks of code cells:
+
+    # %% exercise="1.2"
+    def generator_loss(fake_logits):
+        # BEGIN SOLUTION
+        return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+        # STUB
+        # return ...
+        # END SOLUTION
+
+A cell tells its measurements by displaying {"name": number or text, ...} as the MIME type
+application/vnd.gan-course.results+json. Markdown cells and the table's `result` quote those of the
+same notebook's stored run as {{name}} or {{name:.2f}}; {{minutes}} is the time of the whole run.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from gan_course.workbook import cells_sha256, write_atomically  # noqa: E402
+
+FOLDERS = {"learner": "notebooks", "solved": "notebooks/solutions"}
+RESULTS = "application/vnd.gan-course.results+json"
+NOT_RUN = "(not run yet)"
+MAX_BYTES = 3_000_000
+TABLE_BEGIN, TABLE_END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
+METADATA = {
+    "accelerator": "GPU",
+    "colab": {"gpuType": "T4", "provenance": []},
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},  # no version: it would differ from machine to machine
+}
+# What a stored run leaves in the notebook's metadata. The hashes are of the source and of the
+# notebook's code at the time of the run, of the package's code, and of the outputs.
+RUN_KEYS = (
+    "executed_source_sha256",
+    "executed_code_sha256",
+    "package_sha256",
+    "outputs_sha256",
+    "minutes",
+    "results",
+)
+
+
+class BuildError(Exception):
+    """A lesson that cannot be built or run; the message says which one and why."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One source and the two notebooks that belong to it."""
+
+    root: Path
+    source: Path
+
+    def path(self, variant):
+        """Where the notebook of one variant is stored."""
+        return self.root / FOLDERS[variant] / f"{self.source.stem}.ipynb"
+
+    def name(self, variant):
+        """The same, as messages call it."""
+        return f"{FOLDERS[variant]}/{self.source.stem}.ipynb"
+
+
+def find_lessons(root, numbers=()):
+    """The lessons with these numbers or names, or all of them."""
+    lessons = [Lesson(root, path) for path in sorted((root / "notebooks/source").glob("*.py"))]
+    if not numbers:
+        return lessons
+    chosen = []
+    for number in numbers:
+        for lesson in lessons:
+            if number in (lesson.source.stem, lesson.source.name):
+                break
+            if lesson.source.stem.startswith(f"{number.zfill(2)}_"):
+                break
+        else:
+            known = ", ".join(lesson.source.stem for lesson in lessons) or "none"
+            raise BuildError(f"there is no lesson {number}; lessons: {known}")
+        chosen.append(lesson)
+    return chosen
+
+
+# --- from a source to a notebook ------------------------------------------------------------------
+
+_MARKER = re.compile(r"\s*#[\s#]*(begin[ _-]?solution|stub|end[ _-]?solution)\s*:?\s*", re.I)
+_NEXT_MARKER = {"BEGIN SOLUTION": "STUB", "STUB": "END SOLUTION", "END SOLUTION": "BEGIN SOLUTION"}
+
+
+def marker(line):
+    """The solution marker that a line is, or None; a misspelled one counts, so that none leaks."""
+    match = _MARKER.fullmatch(line)
+    return match and re.sub("[ _-]?SOLUTION", " SOLUTION", match[1].upper())
+
+
+def check_markers(text, name):
+    """Raises unless solution blocks are whole, not nested, and within one cell each."""
+    expected, opened, code = "BEGIN SOLUTION", 0, True
+    for number, line in enumerate(text.splitlines(), start=1):
+        where = f"{name}, line {number}"
+        if line.startswith("# %%"):
+            if expected != "BEGIN SOLUTION":
+                raise BuildError(f"{where}: the cell ends before the {expected} of line {opened}")
+            code = not line.startswith(("# %% [markdown]", "# %% [md]", "# %% [raw]"))
+        found = marker(line)
+        if found:
+            if not code:
+                raise BuildError(f"{where}: solution blocks belong in code cells")
+            if line.strip() != f"# {found}":
+                raise BuildError(f'{where}: write the marker as "# {found}"')
+            if found != expected:
+                raise BuildError(f"{where}: {found} where {expected} should come first")
+            opened = number if found == "BEGIN SOLUTION" else opened
+            expected = _NEXT_MARKER[found]
+        elif expected == "END SOLUTION" and line.strip() and not line.lstrip().startswith("#"):
+            raise BuildError(f"{where}: lines between STUB and END SOLUTION begin with #")
+    if expected != "BEGIN SOLUTION":
+        raise BuildError(f"{name}, line {opened}: this BEGIN SOLUTION has no {expected}")
+
+
+def choose(source, variant):
+    """A code cell's text as one variant shows it."""
+    kept, block = [], "END SOLUTION"
+    for line in source.splitlines():
+        found = marker(line)
+        if found:
+            block = found
+        elif block == "END SOLUTION" or (block == "BEGIN SOLUTION" and variant == "solved"):
+            kept.append(line)
+        elif block == "STUB" and variant == "learner":
+            kept.append(re.sub(r"^(\s*)# ?", r"\1", line).rstrip())
+    return "\n".join(kept)
+
+
+def read_source(lesson):
+    """The source's text, and jupytext's reading of it."""
+    text = lesson.source.read_text(encoding="utf-8")
+    check_markers(text, f"notebooks/source/{lesson.source.name}")
+    # Without this, jupytext takes a comment that begins with "cat", "more" or "ls" for a command.
+    form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
+    try:
+        return text, jupytext.reads(text, fmt=form)
+    except yaml.YAMLError as error:
+        raise BuildError(f"{lesson.source.name}: its top is no YAML: {error}") from None
+
+
+def from_source(lesson, variant):
+    """One variant of the notebook: without outputs, its placeholders not yet filled."""
+    text, parsed = read_source(lesson)
+    cells, seen = [], {}
+    for cell in parsed.cells:
+        identity = sha256([cell.cell_type, cell.source])[:8]
+        seen[identity] = seen.get(identity, 0) + 1
+        suffix = f"-{seen[identity]}" if seen[identity] > 1 else ""
+        new_cell = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
+        code = cell.cell_type == "code"
+        cells.append(
+            new_cell(
+                choose(cell.source, variant) if code else cell.source,
+                id=identity + suffix,
+                metadata={key: cell.metadata[key] for key in own_metadata(cell, lesson)},
+            )
+        )
+    metadata = copy.deepcopy(METADATA)
+    metadata["gan_course"] = {"variant": variant, "source_sha256": sha256(text)}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def own_metadata(cell, lesson):
+    """The keys that the author wrote into a cell's header, without those of jupytext."""
+    exercise = cell.metadata.get("exercise", "")
+    if not isinstance(exercise, str):
+        raise BuildError(f'{lesson.source.name}: write exercise="{exercise}", with quotes')
+    return [key for key in cell.metadata if key not in ("lines_to_next_cell", "cell_marker")]
+
+
+def fill(text, run, name):
+    """Replaces {{name}} and {{name:.2f}} by the run's results; returns text and problems."""
+    problems = []
+
+    def value(match):
+        if not run:
+            return NOT_RUN
+        known = {**run["results"], "minutes": run["minutes"]}
+        try:
+            return format(known[match[1]], match[2] or "")
+        except KeyError:
+            problems.append(f"{name}: {match[0]} is no result of its run ({', '.join(known)})")
+        except ValueError as error:
+            problems.append(f"{name}: {match[0]} for {known[match[1]]!r}: {error}")
+        return match[0]
+
+    return re.sub(r"\{\{ *([A-Za-z_]\w*) *(?::([^{}]*))?\}\}", value, text), problems
+
+
+def finish(notebook, run, name):
+    """Fills the placeholders and writes the notebook's own metadata; returns the problems."""
+    problems = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source, unfilled = fill(cell.source, run, name)
+            problems += unfilled
+    notebook.metadata["gan_course"].update(run, cells_sha256=cells_sha256(notebook))
+    return problems
+
+
+# --- stored runs ----------------------------------------------------------------------------------
+
+
+def code_cells(notebook):
+    """The code cells, in order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def sha256(value):
+    """Hash of a text, or of anything that JSON can hold."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_sha256(notebook):
+    """Hash of what was run, or would be."""
+    return sha256([cell.source for cell in code_cells(notebook)])
+
+
+def outputs_sha256(notebook):
+    """Hash of what a run left behind."""
+    return sha256([[cell.execution_count, cell.outputs] for cell in code_cells(notebook)])
+
+
+def package_sha256(root):
+    """Hash of the package's code."""
+    paths = sorted((root / "gan_course").rglob("*.py"), key=lambda path: path.as_posix())
+    return sha256(
+        [[path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")] for path in paths]
+    )
+
+
+MISSING, NEVER_RUN = "does not exist", "was never run"
+
+
+def read_stored(path, fresh):
+    """A stored notebook, its run, and why that does not count for the `fresh` build of the source.
+
+    Returns:
+        The notebook (None if there is none that can be read), what its run left in its metadata
+        ({} if it does not count), and the reason ("" if it does).
+    """
+    if not path.exists():
+        return None, {}, MISSING
+    try:
+        stored = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except (ValueError, AttributeError, KeyError):  # no JSON, or JSON that is not a notebook
+        return None, {}, "cannot be read as a notebook"
+    block = stored.metadata.get("gan_course", {})
+    run = {key: block[key] for key in RUN_KEYS if key in block}
+    if len(run) < len(RUN_KEYS):
+        return stored, {}, NEVER_RUN
+    if outputs_sha256(stored) != run["outputs_sha256"]:
+        return stored, {}, "holds other outputs than those of its stored run (run by hand?)"
+    if code_sha256(fresh) != run["executed_code_sha256"]:
+        return stored, {}, "holds outputs older than its source"
+    return stored, run, ""
+
+
+def build(lesson, variant):
+    """The notebook as it should be stored: from its source, with the stored run if that counts.
+
+    Returns:
+        The notebook, the one that is stored now, why its run was left out ("" if it was not), and
+        what is wrong with the placeholders.
+    """
+    notebook = from_source(lesson, variant)
+    stored, run, reason = read_stored(lesson.path(variant), notebook)
+    if run:
+        run["executed_source_sha256"] = notebook.metadata["gan_course"]["source_sha256"]
+        for cell, old in zip(code_cells(notebook), code_cells(stored), strict=True):
+            cell.outputs, cell.execution_count = old.outputs, old.execution_count
+    problems = finish(notebook, run, lesson.name(variant))
+    return notebook, stored, reason, problems
+
+
+def to_text(notebook, name):
+    """The notebook as it stands in its file; raises if that is invalid or too large."""
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook) + "\n"
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise BuildError(f"{name} would take {size / 1e6:.1f} MB; the limit is 3 MB")
+    return text
+
+
+def store(text, path, name):
+    """Writes a notebook's text if it differs from what is there, and says how large it is."""
+    same_text = path.exists() and path.read_text(encoding="utf-8") == text
+    if not same_text:
+        write_atomically(path, text)
+    state = "unchanged" if same_text else "written"
+    print(f"{name}: {state}, {len(text.encode()) / 1e3:.0f} kB", flush=True)
+
+
+def build_all(lessons):
+    """Builds both notebooks of each lesson; returns the problems."""
+    problems = []
+    for lesson in lessons:
+        for variant in FOLDERS:
+            name = lesson.name(variant)
+            notebook, _, reason, unfilled = build(lesson, variant)
+            if reason not in ("", MISSING, NEVER_RUN):
+                print(f"{name} {reason}: stored outputs are dropped")
+            store(to_text(notebook, name), lesson.path(variant), name)
+            problems += unfilled
+    return problems
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+def execute_all(lessons, timeout):
+    """Runs both notebooks of each lesson and stores them; returns the problems.
+
+    A lesson's notebooks are written only when both ran to their end.
+    """
+    problems = []
+    for lesson in lessons:
+        done = []
+        for variant in FOLDERS:
+            name = lesson.name(variant)
+            print(f"{name}: running", flush=True)
+            notebook = from_source(lesson, variant)
+            run = execute(notebook, lesson, variant, timeout)
+            problems += finish(notebook, run, name)
+            print(f"{name}: ran in {run['minutes']} min", flush=True)
+            done.append((to_text(notebook, name), lesson.path(variant), name))
+        for text, path, name in done:
+            store(text, path, name)
+    return problems
+
+
+def execute(notebook, lesson, variant, timeout):
+    """Runs a notebook in full, in place; returns what is to be kept of the run."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    name, package, running = lesson.name(variant), package_sha256(lesson.root), []
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=kernel_manager_class(),
+        timeout=timeout,
+        resources={"metadata": {"path": str(lesson.path(variant).parent)}},
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--IPKernelApp.capture_fd_output=False"],
+        on_cell_execute=lambda cell, cell_index: running.append(cell),
+    )
+    lesson.path(variant).parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        open(Path(folder) / "log.txt", "w+", encoding="utf-8", errors="replace") as log,
+    ):
+        try:
+            client.execute(env=environment(variant, folder), stderr=log)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            log.seek(0)
+            raise BuildError(failure(name, running, error, timeout, log.read())) from None
+    minutes = round((time.monotonic() - start) / 60, 1)
+    clean(notebook, lesson.root, name)
+    return {
+        "executed_source_sha256": notebook.metadata["gan_course"]["source_sha256"],
+        "executed_code_sha256": code_sha256(notebook),
+        "package_sha256": package,
+        "outputs_sha256": outputs_sha256(notebook),
+        "minutes": minutes,
+        "results": collect_results(notebook, name),
+    }
+
+
+def kernel_manager_class():
+    """Starts this very interpreter, whatever "python3" is installed as a kernel elsewhere."""
+    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class ThisInterpreter(AsyncKernelManager):
+        kernel_spec = KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+    return ThisInterpreter
+
+
+def environment(variant, folder):
+    """The environment of a full run: nothing of the learner's, nothing left from a test."""
+    ours = dict(os.environ)
+    for key in ("GAN_COURSE_FAST", "GAN_COURSE_STRICT", "MPLBACKEND"):
+        ours.pop(key, None)
+    ours.update(
+        GAN_COURSE_STRICT_RESULTS="1",
+        GAN_COURSE_PROGRESS=str(Path(folder) / "progress.json"),
+        IPYTHONDIR=folder,
+    )
+    ours.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if variant == "solved":
+        ours["GAN_COURSE_STRICT"] = "1"
+    return ours
+
+
+def failure(name, running, error, timeout, log):
+    """Which cell failed and how, in a few lines."""
+    lines = running[-1].source.splitlines() if running else ["(no cell)"]
+    shown = lines[:15] + [f"... ({len(lines) - 15} more lines)"] * (len(lines) > 15)
+    kind = type(error).__name__
+    if kind == "CellExecutionError":
+        what = f"{error.ename}: {error.evalue}"
+    elif kind == "CellTimeoutError":
+        what = f"not done after {timeout} s"
+    else:
+        last = "\n".join(log.splitlines()[-5:])
+        what = (
+            f"the kernel died (out of memory, or a crash outside Python); it wrote:\n{last}"
+        )
+    return "\n    ".join([f"{name} failed in this cell:", *shown]) + f"\n{what}"
+
+
+_NOISE = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|[IWEF]\d{4} \d\d:\d\d:\d"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "
+    r"|To enable the following instructions:"
+)
+
+
+def clean(notebook, root, name):
+    """Takes TensorFlow's log lines out of the outputs; raises if they name this machine's paths."""
+    notebook.metadata = nbformat.from_dict(
+        {**copy.deepcopy(METADATA), "gan_course": notebook.metadata["gan_course"]}
+    )
+    private = [str(root), f"{Path.home()}{os.sep}"]
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                lines = output.text.splitlines(keepends=True)
+                output.text = "".join(line for line in lines if not _NOISE.match(line))
+            # A bar or a slider is stored as its text: without a kernel it could not be drawn.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        cell.outputs = [output for output in cell.outputs if output.get("text", "-")]
+        for text in output_texts(cell.outputs):
+            for path in private:
+                if path in text:
+                    first = cell.source.splitlines()[0]
+                    raise BuildError(f"{name}: the output of the cell '{first}' holds {path}")
+
+
+def output_texts(value):
+    """All texts in outputs, but not pictures, whose base64 might hold anything."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if key not in ("image/png", "image/jpeg", "image/gif"):
+                yield from output_texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from output_texts(part)
+
+
+def collect_results(notebook, name):
+    """Merges what the cells displayed as results."""
+    results = {}
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            for key, value in output.get("data", {}).get(RESULTS, {}).items():
+                number = type(value) in (int, float) and math.isfinite(value)
+                if not (number or isinstance(value, str)):
+                    raise BuildError(f"{name}: result {key} is no number and no text: {value!r}")
+                results[key] = value
+    return results
+
+
+# --- checking -------------------------------------------------------------------------------------
+
+
+def check_all(root, lessons):
+    """What is wrong with the stored notebooks and the table; prints mere notes itself."""
+    problems = []
+    for lesson in lessons:
+        for variant in FOLDERS:
+            problems += check(lesson, variant)
+    sources = {path.stem for path in (root / "notebooks/source").glob("*.py")}
+    for folder in FOLDERS.values():
+        for path in sorted((root / folder).glob("*.ipynb")):
+            if path.stem not in sources:
+                problems.append(f"{folder}/{path.name} has no source in notebooks/source/")
+    try:
+        if table_in_readme(root) != (root / "README.md").read_text(encoding="utf-8"):
+            problems.append("README.md: the lesson table is not that of the stored runs (--table)")
+    except BuildError as error:
+        problems.append(str(error))
+    return problems
+
+
+def check(lesson, variant):
+    """What is wrong with one stored notebook."""
+    name = lesson.name(variant)
+    try:
+        expected, stored, reason, problems = build(lesson, variant)
+    except BuildError as error:
+        return [str(error)]
+    if reason:
+        return [f"{name} {reason}: --execute {lesson.source.stem[:2]}"]
+    if not same(stored, expected):
+        problems.append(f"{name} does not match its source: build it")
+    for number, cell in enumerate(code_cells(stored), start=1):
+        if any(output.output_type == "error" for output in cell.outputs):
+            problems.append(f"{name}: code cell {number} holds an error")
+        if cell.source.strip() and cell.execution_count is None:
+            problems.append(f"{name}: code cell {number} was not run")
+    if stored.metadata["gan_course"]["package_sha256"] != package_sha256(lesson.root):
+        print(f"note: {name} was run with an earlier gan_course/")
+    return problems
+
+
+def same(stored, expected):
+    """Whether two notebooks say the same, however their JSON is laid out."""
+    return stored == nbformat.reads(nbformat.writes(expected), as_version=4)
+
+
+def for_tests(lessons, folder):
+    """Writes what is to be tested into `folder`: stored notebooks as published, else fresh ones.
+
+    So the tests pass for somebody who solved exercises, or ran cells, in notebooks/ itself.
+    """
+    for variant in FOLDERS:
+        target = folder / "solutions" if variant == "solved" else folder
+        for stale in target.glob("*.ipynb"):
+            stale.unlink()
+        for lesson in lessons:
+            path, name = lesson.path(variant), lesson.name(variant)
+            reason = why_not_tested(lesson, variant)
+            if reason:
+                print(f"{name} {reason}: testing a fresh build of it instead")
+                text = nbformat.writes(without_outputs(lesson, variant))
+            else:
+                text = path.read_text(encoding="utf-8")
+            write_atomically(target / path.name, text)
+
+
+def why_not_tested(lesson, variant):
+    """Why the stored notebook is not the one to test ("" if it is)."""
+    expected, stored, reason, _ = build(lesson, variant)
+    if stored is None or reason == NEVER_RUN:
+        return reason
+    block, source = stored.metadata["gan_course"], expected.metadata["gan_course"]
+    if block["source_sha256"] != source["source_sha256"]:
+        return "is older than its source"
+    return "" if not reason and same(stored, expected) else "was edited or run here"
+
+
+def without_outputs(lesson, variant):
+    """A fresh build in which there are no outputs to compare with."""
+    notebook = from_source(lesson, variant)
+    finish(notebook, {}, lesson.name(variant))
+    for cell in notebook.cells:
+        if "tags" in cell.metadata:
+            cell.metadata.tags = [tag for tag in cell.metadata.tags if tag != "nbval-check-output"]
+    return notebook
+
+
+# --- the lesson table -----------------------------------------------------------------------------
+
+
+def table_in_readme(root):
+    """README.md with the lesson table between its two marks renewed."""
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    if not 0 <= text.find(TABLE_BEGIN) < text.find(TABLE_END):
+        raise BuildError(f"README.md has no place for the lesson table: {TABLE_BEGIN} {TABLE_END}")
+    before, rest = text.split(TABLE_BEGIN, 1)
+    after = rest.split(TABLE_END, 1)[1]
+    rows = [row(lesson) for lesson in find_lessons(root)]
+    head = "| lesson | what you can do after it | minutes | measured result |\n|---|---|---|---|"
+    return before + "\n".join([TABLE_BEGIN, head, *rows, TABLE_END]) + after
+
+
+def row(lesson):
+    """A lesson's row in the table, from the stored run of the learner's notebook."""
+    name = f"notebooks/source/{lesson.source.name}"
+    about = read_source(lesson)[1].metadata.get("gan_course", {})
+    missing = [key for key in ("title", "outcome", "result") if key not in about]
+    if missing:
+        raise BuildError(f"{name}: no {', '.join(missing)} under jupyter: gan_course: at its top")
+    _, run, _ = read_stored(lesson.path("learner"), from_source(lesson, "learner"))
+    result, problems = fill(str(about["result"]), run, name)
+    if problems:
+        raise BuildError(problems[0])
+    link = f"[{lesson.source.stem[:2]} {about['title']}]({lesson.name('learner')})"
+    cells = [link, about["outcome"], run.get("minutes", NOT_RUN), result]
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def parse(arguments):
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons, as in 01; default: all")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    parser.add_argument("--timeout", type=int, default=1800, help="seconds a cell may take")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--execute", action="store_true", help="run in full, store the outputs")
+    action.add_argument("--check", action="store_true", help="fail if anything stored is off")
+    action.add_argument("--table", action="store_true", help="write README.md's lesson table")
+    action.add_argument("--for-tests", type=Path, metavar="FOLDER", help="notebooks to be tested")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Does what the command line says; 1 if there are problems."""
+    options = parse(arguments)
+    root = options.root.resolve()
+    try:
+        lessons = find_lessons(root, options.lessons)
+        problems = []
+        if options.check:
+            problems = check_all(root, lessons)
+        elif options.table:
+            write_atomically(root / "README.md", table_in_readme(root))
+        elif options.for_tests:
+            for_tests(lessons, options.for_tests)
+        elif options.execute:
+            problems = execute_all(lessons, options.timeout)
+        else:
+            problems = build_all(lessons)
+    except BuildError as error:
+        problems = [str(error)]
+    except KeyboardInterrupt:
+        print("stopped; the lesson at hand is as it was", file=sys.stderr)
+        return 130
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
