@@ -55,7 +55,8 @@ class SampleGrid(keras.callbacks.Callback):
     def _title(self, epoch, logs):
         seconds = time.monotonic() - self._begin
         left = seconds / epoch * (self.params["epochs"] - epoch) if epoch else None
-        losses = "".join(f", {name} {logs[name]:.2f}" for name in ("d_loss", "g_loss") if name in logs)
+        named = [name for name in ("d_loss", "g_loss") if name in logs]
+        losses = "".join(f", {name} {logs[name]:.2f}" for name in named)
         times = f"{seconds:.0f} s" + (f", about {left:.0f} s left" if left else "")
         return f"after epoch {epoch} of {self.params['epochs']}{losses}  ({times})"
 

@@ -106,5 +106,6 @@ def get(loss):
         return loss
     raise ValueError(
         f"loss must be one of {', '.join(map(repr, sorted(_BY_NAME)))} or an object with "
-        f"discriminator_loss and generator_loss (for example losses.NonSaturating()), came {loss!r}."
+        "discriminator_loss and generator_loss (for example losses.NonSaturating()), "
+        f"came {loss!r}."
     )

@@ -57,9 +57,7 @@ def mlp_generator(
     return model
 
 
-def mlp_discriminator(
-    input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name="discriminator"
-):
+def mlp_discriminator(input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name="discriminator"):
     """A discriminator of fully connected layers: images or points in, one logit each out.
 
     Args:

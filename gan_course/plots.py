@@ -91,7 +91,7 @@ def image_grid(images, title=None, columns=None, ax=None, scale=2.0):
     return ax
 
 
-def loss_curves(history, title=None, ax=None):
+def loss_curves(history, title=None, ax=None, legend=True):
     """Draw both losses over the epochs, with the values they would have at equilibrium.
 
     At equilibrium D = 1/2 everywhere: the discriminator's loss is 2 ln 2 = 1.386, the
@@ -101,6 +101,7 @@ def loss_curves(history, title=None, ax=None):
         history: what `fit` returns, or a dict with lists "d_loss" and "g_loss".
         title: what is seen, in words.
         ax: matplotlib axes to draw into; a new figure if not given.
+        legend: name the curves; leave it out where a neighbor has it.
 
     Returns:
         matplotlib.axes.Axes
@@ -112,16 +113,17 @@ def loss_curves(history, title=None, ax=None):
         _, ax = plt.subplots(figsize=(7, 3), layout="constrained")
     epochs = np.arange(1, len(logs["d_loss"]) + 1)
     ax.plot(epochs, logs["d_loss"], color=COLORS["real"], label="discriminator's loss")
-    ax.plot(
-        epochs, logs["g_loss"], color=COLORS["fake"], linestyle="--", label="generator's loss"
-    )
+    ax.plot(epochs, logs["g_loss"], color=COLORS["fake"], linestyle="--", label="generator's loss")
     for value, text, side in ((2 * math.log(2), "2 ln 2", "real"), (math.log(2), "ln 2", "fake")):
         ax.axhline(value, color=COLORS[side], linewidth=0.8, linestyle=":")
-        ax.annotate(text, (1, value), xycoords=("axes fraction", "data"), color=COLORS[side])
+        align = "bottom" if side == "real" else "top"  # apart, even where the lines are close
+        where = (1, value), ("axes fraction", "data")
+        ax.annotate(text, where[0], xycoords=where[1], color=COLORS[side], va=align)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
     ax.set_ylim(bottom=0)
-    ax.legend()
+    if legend:
+        ax.legend()
     if title:
         ax.set_title(title)
     return ax
@@ -147,9 +149,9 @@ def film(frames, seconds=6.0, scale=2):
     if len(frames) == 0:
         raise ValueError("frames must hold at least one picture, came none. Train first.")
     pictures = [
-        Picture.fromarray(frame).resize(
-            (frame.shape[1] * scale, frame.shape[0] * scale), Picture.Resampling.NEAREST
-        )
+        Picture.fromarray(frame)
+        .quantize(32)  # 32 shades: a third of the size, and hardly a difference to see
+        .resize((frame.shape[1] * scale, frame.shape[0] * scale), Picture.Resampling.NEAREST)
         for frame in frames
     ]
     each = max(20, round(1000 * seconds / len(pictures)))

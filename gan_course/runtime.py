@@ -4,6 +4,7 @@ Imports TensorFlow only where it is needed, so that the report can say when it i
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import os
 import platform
@@ -32,6 +33,28 @@ def set_seed(seed=0):
     import keras
 
     keras.utils.set_random_seed(seed)
+
+
+def quiet_logs():
+    """Let TensorFlow log errors only, not its advice on functions that are built anew."""
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+
+
+@functools.cache
+def xla_works():
+    """Whether the compiler XLA can be used here: tried once, on a small function.
+
+    It makes networks of fully connected layers faster; convolutions on a CPU become slower.
+    """
+    import tensorflow as tf
+
+    try:
+        tf.function(lambda x: x @ x + 1.0, jit_compile=True)(tf.ones((2, 2)))
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def strategy():
@@ -127,9 +150,11 @@ def _careful(check):
 
 def _python():
     first, last = (".".join(map(str, version)) for version in PYTHONS)
+    where = Path(sys.executable)
+    inside = where.relative_to(ROOT) if where.is_relative_to(ROOT) else where.name
     return Finding(
         "Python",
-        f"{platform.python_version()} at {sys.executable}",
+        f"{platform.python_version()} ({inside})",
         PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1],
         f"TensorFlow supports Python {first} to {last}: install one of these from python.org.",
     )
@@ -143,10 +168,14 @@ def _version(package, least, below=None):
         version = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return Finding(package, "not installed", False, remedy)
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    as_numbers = lambda text: tuple(map(int, text.split(".")))  # noqa: E731
-    fits = numbers >= as_numbers(least) and (below is None or numbers < as_numbers(below))
+    fits = _numbers(version) >= _numbers(least)
+    fits = fits and (below is None or _numbers(version) < _numbers(below))
     return Finding(package, version, fits, remedy)
+
+
+def _numbers(version):
+    """The first two numbers of a version: (2, 21) for 2.21.0."""
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def _tensorflow():

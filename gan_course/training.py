@@ -20,6 +20,18 @@ def _shape_of(model, name, side):
     return shape[1:]
 
 
+def _check_optimizer(name, optimizer, network):
+    """An optimizer keeps averages for each weight, so it stays with the network it began with."""
+    if not optimizer.built:
+        return
+    known = {id(variable) for variable in optimizer._trainable_variables}
+    if known != {id(variable) for variable in network.trainable_variables}:
+        raise ValueError(
+            f"{name} already belongs to another network. Make a new one for each GAN, "
+            "for example keras.optimizers.Adam(1e-3, beta_1=0.5)."
+        )
+
+
 def _check_networks(generator, discriminator, latent_dim):
     if _shape_of(generator, "generator", "input") != (latent_dim,):
         raise ValueError(
@@ -114,8 +126,10 @@ class GAN(keras.Model):
         self.discriminator_optimizer = keras.optimizers.get(
             discriminator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
         )
-        self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        for side in ("generator", "discriminator"):
+            optimizer, network = getattr(self, f"{side}_optimizer"), getattr(self, side)
+            _check_optimizer(f"{side}_optimizer", optimizer, network)
+            optimizer.build(network.trainable_variables)
         self.d_loss_tracker = keras.metrics.Mean("d_loss")
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
@@ -212,7 +226,8 @@ class GAN(keras.Model):
             np.ndarray: float32 (n, ...), images in [-1, 1].
 
         Raises:
-            ValueError: neither or both of count and latents, or latents of another shape.
+            ValueError: neither or both of count and latents, a count below 1, or latents of
+                another shape.
         """
         if (count is None) == (latents is None):
             raise ValueError(
@@ -220,9 +235,9 @@ class GAN(keras.Model):
                 f"them from; came count={count!r} and latents={'given' if count else None}."
             )
         if latents is None:
-            latents = tf.random.stateless_normal(
-                (count, self.latent_dim), [seed, 0], alg="philox"
-            )
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"count must be a whole number of at least 1, came {count!r}.")
+            latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0], alg="philox")
         latents = tf.cast(latents, tf.float32)
         if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
             raise ValueError(
@@ -295,5 +310,5 @@ class GAN(keras.Model):
         states = self._seed_states()
         for i, state in enumerate(states):
             state.assign(store[f"seed_state_{i}"])
-        own = {key: store[key] for key in store.keys() if not key.startswith("seed_state_")}
-        super().load_own_variables(own)
+        names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
+        super().load_own_variables({name: store[name] for name in names})

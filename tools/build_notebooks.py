@@ -3,7 +3,7 @@
     python tools/build_notebooks.py [NN ...]       build all lessons, or those named: 01 02
     python tools/build_notebooks.py --execute 01   run both notebooks of a lesson in full
     python tools/build_notebooks.py --check        fail if what is stored is out of date or altered
-    python tools/build_notebooks.py --table        write the lesson table into README.md
+    python tools/build_notebooks.py --table        write README.md's lesson table and pictures
     python tools/build_notebooks.py --for-tests F  put notebooks to be tested into the folder F
 
 A source, notebooks/source/NN_name.py, is in jupytext's percent format, without magics. It begins
@@ -31,9 +31,14 @@ notebooks/solutions/. They differ in the solution blocks of code cells:
 A cell tells its measurements by displaying {"name": number or text, ...} as the MIME type
 application/vnd.gan-course.results+json. Markdown cells and the table's `result` quote those of the
 same notebook's stored run as {{name}} or {{name:.2f}}; {{minutes}} is the time of the whole run.
+
+The last picture of a code cell tagged picture-NAME can be shown elsewhere: markdown cells hold it
+as ![words](attachment:NAME.png), and README.md as ![words](docs/pictures/NN_NAME.png), a file that
+--table writes.
 """
 
 import argparse
+import base64
 import copy
 import hashlib
 import json
@@ -229,6 +234,30 @@ def fill(text, run, name):
     return re.sub(r"\{\{ *([A-Za-z_]\w*) *(?::([^{}]*))?\}\}", value, text), problems
 
 
+_ATTACHMENT = re.compile(r"\(attachment:([\w-]+)\.(png|gif)\)")
+
+
+def find_picture(notebook, tag, kind):
+    """The last picture, as base64 text, of the code cell with this tag; None if there is none."""
+    for cell in code_cells(notebook):
+        if f"picture-{tag}" in cell.metadata.get("tags", []):
+            shown = [output.get("data", {}).get(f"image/{kind}") for output in cell.outputs]
+            return next((data for data in reversed(shown) if data), None)
+    return None
+
+
+def attach_pictures(cell, notebook, name):
+    """Gives a markdown cell the pictures it shows; returns the problems."""
+    problems = []
+    for tag, kind in _ATTACHMENT.findall(cell.source):
+        picture = find_picture(notebook, tag, kind)
+        if picture is None:
+            problems.append(f"{name}: no {kind} picture in a code cell tagged picture-{tag}")
+        else:
+            cell.setdefault("attachments", {})[f"{tag}.{kind}"] = {f"image/{kind}": picture}
+    return problems
+
+
 def finish(notebook, run, name):
     """Fills the placeholders and writes the notebook's own metadata; returns the problems."""
     problems = []
@@ -236,6 +265,8 @@ def finish(notebook, run, name):
         if cell.cell_type == "markdown":
             cell.source, unfilled = fill(cell.source, run, name)
             problems += unfilled
+            if run:
+                problems += attach_pictures(cell, notebook, name)
     notebook.metadata["gan_course"].update(run, cells_sha256=cells_sha256(notebook))
     return problems
 
@@ -452,9 +483,7 @@ def failure(name, running, error, timeout, log):
         what = f"not done after {timeout} s"
     else:
         last = "\n".join(log.splitlines()[-5:])
-        what = (
-            f"the kernel died (out of memory, or a crash outside Python); it wrote:\n{last}"
-        )
+        what = f"the kernel died (out of memory, or a crash outside Python); it wrote:\n{last}"
     return "\n    ".join([f"{name} failed in this cell:", *shown]) + f"\n{what}"
 
 
@@ -530,6 +559,9 @@ def check_all(root, lessons):
     try:
         if table_in_readme(root) != (root / "README.md").read_text(encoding="utf-8"):
             problems.append("README.md: the lesson table is not that of the stored runs (--table)")
+        for path, picture in pictures_in_readme(root).items():
+            if not path.exists() or path.read_bytes() != picture:
+                problems.append(f"docs/pictures/{path.name} is not that of a stored run (--table)")
     except BuildError as error:
         problems.append(str(error))
     return problems
@@ -618,6 +650,31 @@ def table_in_readme(root):
     return before + "\n".join([TABLE_BEGIN, head, *rows, TABLE_END]) + after
 
 
+_IN_README = re.compile(r"docs/pictures/((\d\d)_([\w-]+)\.(png|gif))")
+
+
+def pictures_in_readme(root):
+    """The pictures that README.md shows, from the stored runs: a dict from their paths to bytes."""
+    pictures = {}
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for file, number, tag, kind in _IN_README.findall(text):
+        lesson = find_lessons(root, [number])[0]
+        stored, _, reason = read_stored(lesson.path("learner"), from_source(lesson, "learner"))
+        picture = None if reason else find_picture(stored, tag, kind)
+        if picture is None:
+            raise BuildError(f"README.md: no stored picture for docs/pictures/{file}")
+        pictures[root / "docs" / "pictures" / file] = base64.b64decode(picture)
+    return pictures
+
+
+def write_table(root):
+    """Renews what README.md shows of the stored runs: the lesson table, and the pictures."""
+    write_atomically(root / "README.md", table_in_readme(root))
+    for path, picture in pictures_in_readme(root).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+
+
 def row(lesson):
     """A lesson's row in the table, from the stored run of the learner's notebook."""
     name = f"notebooks/source/{lesson.source.name}"
@@ -663,7 +720,7 @@ def main(arguments=None):
         if options.check:
             problems = check_all(root, lessons)
         elif options.table:
-            write_atomically(root / "README.md", table_in_readme(root))
+            write_table(root)
         elif options.for_tests:
             for_tests(lessons, options.for_tests)
         elif options.execute:

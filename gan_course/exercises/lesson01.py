@@ -20,8 +20,8 @@ prediction(
     "1.a",
     "a discriminator that cannot tell",
     right="b",
-    why="Where real and generated samples are equally dense, p = q, the best answer is p/(p+q) = 1/2, "
-    "whatever the distribution looks like.",
+    why="Where real and generated samples are equally dense, p = q, the best answer is "
+    "p/(p+q) = 1/2, whatever the distribution looks like.",
     others={
         "a": "An output of 0 would mean: surely generated. Half of what it sees there is real.",
         "c": "The density does not matter, only its share: p/(p+q) is 1/2 wherever p = q.",
@@ -41,8 +41,8 @@ prediction(
     "1.c",
     "three loops, one start",
     right="c",
-    why="A tf.function changes where the arithmetic runs, not what is computed; the noise comes from "
-    "the same seed and step.",
+    why="A tf.function changes where the arithmetic runs, not what is computed; the noise comes "
+    "from the same seed and step.",
     others={
         "a": "The noise is random, but drawn from a seed and the step's number: the same in each.",
         "b": "Compiling does not skip anything: each is the same algorithm.",
@@ -55,9 +55,10 @@ prediction(
     why="The discriminator keeps a small lead over a generator of this size: below 2 ln 2 = 1.386, "
     "far above 0.",
     others={
-        "a": "A loss near 0 means that the discriminator tells every image rightly: the generator has "
-        "lost touch.",
-        "c": "2 ln 2 exactly would need a perfect generator, or a discriminator that learns nothing.",
+        "a": "A loss near 0 means that the discriminator tells every image rightly: the generator "
+        "has lost touch.",
+        "c": "2 ln 2 exactly would need a perfect generator, or a discriminator that learns "
+        "nothing.",
     },
 )
 
@@ -105,6 +106,7 @@ def judge_optimal_discriminator(answer):
 # 1.2 and 1.3: losses on logits
 
 
+_EPSILON = np.finfo(np.float32).eps  # what Keras clips probabilities with, after rounding
 _REAL, _FAKE = np.array([[2.0], [0.5]]), np.array([[-1.0], [1.5]])
 
 
@@ -187,7 +189,10 @@ def judge_discriminator_loss(answer):
                 _softplus(_REAL).mean() + _softplus(-_FAKE).mean(),
                 "The labels are exchanged: real is 1 and generated is 0.",
             ),
-            (total / 2, "Half of it: here the two means are added, so that 1/2 everywhere gives 2 ln 2."),
+            (
+                total / 2,
+                "Half of it: the two means are added, so that 1/2 everywhere gives 2 ln 2.",
+            ),
             (2 * total, "Twice too much: take the mean of each batch, not the sum."),
             (on_real, "Only the real half is there: what about generated images?"),
             (on_fake, "Only the generated half is there: what about real images?"),
@@ -200,7 +205,8 @@ def judge_discriminator_loss(answer):
                 "The sigmoid is taken twice: softplus already works on logits.",
             ),
             (
-                -np.log(np.clip(_REAL, 1e-7, 1)).mean() - np.log(1 - np.clip(_FAKE, 0, 1 - 1e-7)).mean(),
+                -np.log(np.clip(_REAL, _EPSILON, 1)).mean()
+                - np.log(np.clip(1 - _FAKE, _EPSILON, 1)).mean(),
                 "Logits are not probabilities: from_logits=True is missing.",
             ),
         ],
@@ -233,14 +239,20 @@ def judge_generator_loss(answer):
         right,
         "for the fake logits -1 and 1.5",
         mistakes=[
-            (-_softplus(_FAKE).mean(), "This is the saturating loss, log(1 - D): its slope is gone "
-             "where D is near 0."),
-            (_softplus(_FAKE).mean(), "This is the discriminator's half: the generator wants the "
-             "opposite."),
+            (
+                -_softplus(_FAKE).mean(),
+                "This is the saturating loss, log(1 - D): its slope is gone where D is near 0.",
+            ),
+            (
+                _softplus(_FAKE).mean(),
+                "This is the discriminator's half: the generator wants the opposite.",
+            ),
             (-right, "The sign is turned: minimizing this would make the images worse."),
             (2 * right, "Twice too much: take the mean over the batch, not the sum."),
-            (_softplus(-_sigmoid(_FAKE)).mean(), "The sigmoid is taken twice: softplus works on "
-             "logits."),
+            (
+                _softplus(-_sigmoid(_FAKE)).mean(),
+                "The sigmoid is taken twice: softplus works on logits.",
+            ),
             (-_FAKE.mean(), "This is the Wasserstein loss of a later lesson: the log is missing."),
             (_sigmoid(_FAKE).mean(), "This is D itself; the loss is minus its logarithm."),
         ],
@@ -256,21 +268,22 @@ def judge_generator_loss(answer):
 class _Probe(keras.layers.Layer):
     """Passes its input on and remembers whether it was called with training=True."""
 
-    def __init__(self, log, **kwargs):
-        super().__init__(**kwargs)
-        self.log = log
+    def build(self, input_shape):
+        self.seen = []
 
     def call(self, inputs, training=None):
-        self.log.append(bool(training))
+        self.seen.append(bool(training))
         return inputs
 
 
-def _linear(weight, log, name):
-    """x -> weight * x, as a Keras model."""
+def _linear(weight, name):
+    """x -> weight * x, as a Keras model, behind a probe."""
     layer = keras.layers.Dense(
         1, use_bias=False, kernel_initializer=keras.initializers.Constant(weight)
     )
-    return keras.Sequential([keras.Input((1,)), _Probe(log), layer], name=name)
+    model = keras.Sequential([keras.Input((1,)), _Probe(), layer], name=name)
+    model.layers[0].seen.clear()  # building the model was a call, too
+    return model
 
 
 def _generator_step(generator, discriminator, optimizer, latents):
@@ -297,13 +310,10 @@ def _generator_step(generator, discriminator, optimizer, latents):
 )
 def judge_generator_step(answer):
     need_function(answer, "generator_step")
-    in_training = []
-    generator = _linear(0.5, in_training, "generator")
-    discriminator = _linear(2.0, in_training, "discriminator")
+    generator, discriminator = _linear(0.5, "generator"), _linear(2.0, "discriminator")
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(generator.trainable_variables)
     latents = np.array([[1.0], [-2.0]])
-    in_training.clear()
     loss = call(answer, generator, discriminator, optimizer, tf.constant(latents, tf.float32))
 
     # With G(z) = w z and D's logit 2 G(z), at w = 0.5 the logits are z themselves.
@@ -334,20 +344,24 @@ def judge_generator_step(answer):
         mistakes=[
             (0.1 * slope, "The step goes the wrong way: uphill. Is the sign of the loss right?"),
             (-0.1 * saturating, "This is the step of the saturating loss, log(1 - D)."),
-            (0.1 * saturating, "This is the discriminator's loss on generated images: its opposite "
-             "is wanted."),
+            (
+                0.1 * saturating,
+                "This is the discriminator's loss on generated images: its opposite is wanted.",
+            ),
             (-0.2 * slope, "Twice too far: mean over the batch, and apply the gradients once."),
         ],
     )
+    in_training = [*generator.layers[0].seen, *discriminator.layers[0].seen]
     if not all(in_training):
         raise NotYet(
             "Right, but not with every network.",
             expected="training=True in both calls",
-            came=f"training was {in_training}",
+            came=f"{in_training.count(False)} of {len(in_training)} calls without it",
             hint="Call generator(latents, training=True) and discriminator(images, training=True): "
             "BatchNorm and Dropout behave otherwise without it.",
         )
-    compare(as_array(loss, (), "The returned loss"), _softplus(-logits).mean(), "for the returned loss")
+    returned = as_array(loss, (), "The returned loss")
+    compare(returned, _softplus(-logits).mean(), "for the returned loss")
     return "The generator moved downhill, the discriminator stayed as it was."
 
 
@@ -360,14 +374,26 @@ HIDDEN_RATES = {
     "D": {"generator_rate": 1e-5, "discriminator_rate": 1e-3},
 }
 _DIAGNOSES = {
-    "A": ("frozen", "In A the generator's loss falls to 0 while the discriminator's grows: the "
-          "generator fools a judge that does not learn."),
-    "B": ("healthy", "In B both losses stay near their dotted lines and the accuracy between 0.5 "
-          "and 0.9: each keeps up with the other."),
-    "C": ("too_high", "Look at the scale of C: losses in the tens and hundreds, jumping. Logits "
-          "grow without bound when the steps are too long."),
-    "D": ("wins", "In D the discriminator's loss is near 0 and its accuracy 1: it is right about "
-          "everything, and the generator cannot follow."),
+    "A": (
+        "frozen",
+        "In A the generator's loss falls to 0 while the discriminator's grows: the "
+        "generator fools a judge that does not learn.",
+    ),
+    "B": (
+        "healthy",
+        "In B both losses stay near their dotted lines and the accuracy between 0.5 "
+        "and 0.9: each keeps up with the other.",
+    ),
+    "C": (
+        "too_high",
+        "Look at the scale of C: losses in the tens and hundreds, jumping. Logits "
+        "grow without bound when the steps are too long.",
+    ),
+    "D": (
+        "wins",
+        "In D the discriminator's loss is near 0 and its accuracy 1: it is right about "
+        "everything, and the generator cannot follow.",
+    ),
 }
 
 
@@ -377,7 +403,7 @@ _DIAGNOSES = {
     solution={letter: diagnosis for letter, (diagnosis, _) in _DIAGNOSES.items()},
     hints=(
         "Read the discriminator's accuracy first: near 1, near 0, or between?",
-        "Two of the four have an accuracy that is not between: which player is left behind in each?",
+        "Two of the four have an accuracy that is not between: who is left behind in each?",
         "The remaining two differ in their scale: look at the numbers on the loss axis.",
     ),
 )
@@ -432,15 +458,20 @@ def judge_mended_game(answer):
         raise NotYet("The run ended in NaN or infinity.", expected, came, "Lower both rates.")
     if last["d_accuracy"] > 0.9:
         raise NotYet(
-            "The discriminator still wins.", expected, came,
+            "The discriminator still wins.",
+            expected,
+            came,
             "It must learn less per step than it does, or the generator more.",
         )
     if last["d_loss"] > 1.45:
         raise NotYet(
-            "Now the discriminator is left behind.", expected, came,
-            "An accuracy near 0.5 alone is no equilibrium: at equilibrium d_loss is 1.39 and g_loss "
-            "0.69. Here it calls nearly everything real. Slow it down less.",
+            "Now the discriminator is left behind.",
+            expected,
+            came,
+            "An accuracy near 0.5 alone is no equilibrium: there d_loss is 1.39 and g_loss 0.69. "
+            "Here it calls nearly everything real. Slow it down less.",
         )
-    if not (0.55 <= last["d_accuracy"] and 0.5 <= last["d_loss"]):
-        raise NotYet("Close, but not balanced.", expected, came, "Try a setting between your last two.")
+    if not (last["d_accuracy"] >= 0.55 and last["d_loss"] >= 0.5):
+        hint = "Try a setting between your last two."
+        raise NotYet("Close, but not balanced.", expected, came, hint)
     return f"A game that both can play: {came}."

@@ -1,3 +1,11 @@
+# ---
+# jupyter:
+#   gan_course:
+#     title: Welcome
+#     outcome: know your machine, predict and run, answer an exercise
+#     result: "one exercise to warm up"
+# ---
+
 # %% [markdown]
 # # 00 Welcome
 #
@@ -32,6 +40,7 @@ sys.path.insert(0, str(course))
 from gan_course import data, exercises, plots, runtime
 
 plots.use_style()
+runtime.quiet_logs()
 print(runtime.describe())
 
 # %% [markdown]

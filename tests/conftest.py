@@ -1,0 +1,7 @@
+"""Two logical CPU devices for the tests, so that training on several can be tried on one."""
+
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)

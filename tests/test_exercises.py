@@ -1,0 +1,414 @@
+"""The exercises: right answers pass however they are written, wrong ones are told why."""
+
+import math
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_course import exercises
+from gan_course.exercises import checker, lesson01
+
+softplus, mean = tf.nn.softplus, tf.reduce_mean
+
+
+# Answers to 1.4, which are too long for one line each
+
+
+def step_with_keras_bce(generator, discriminator, optimizer, latents):
+    """The same, written with Keras' cross-entropy and apply_gradients."""
+    bce = keras.losses.BinaryCrossentropy(from_logits=True)
+    with tf.GradientTape() as tape:
+        logits = discriminator(generator(latents, training=True), training=True)
+        loss = bce(tf.ones_like(logits), logits)
+    weights = generator.trainable_weights
+    optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+    return float(loss)
+
+
+def step_for(loss_of_logits, watched="generator", training=True, outside=False, apply=True):
+    """A generator's step with one thing changed."""
+
+    def step(generator, discriminator, optimizer, latents):
+        images = generator(latents, training=training)
+        with tf.GradientTape(persistent=True) as tape:
+            if not outside:
+                images = generator(latents, training=training)
+            loss = loss_of_logits(discriminator(images, training=training))
+        variables = list(generator.trainable_variables)
+        if watched == "both":
+            variables += discriminator.trainable_variables
+            optimizer = keras.optimizers.SGD(0.1)
+        if watched == "discriminator":
+            variables = discriminator.trainable_variables
+            optimizer = keras.optimizers.SGD(0.1)
+        gradients = tape.gradient(loss, variables)
+        if apply and gradients[0] is not None:
+            optimizer.apply(gradients, variables)
+        return loss
+
+    return step
+
+
+def step_returning_nothing(generator, discriminator, optimizer, latents):
+    lesson01._generator_step(generator, discriminator, optimizer, latents)
+
+
+HISTORY = {"d_accuracy": [0.7] * 12, "d_loss": [1.0] * 12, "g_loss": [1.1] * 12}
+
+
+def history(**last):
+    """A run that ends with these values."""
+    return {name: [1.0] * 8 + [last.get(name, HISTORY[name][-1])] * 4 for name in HISTORY}
+
+
+RIGHT = {
+    "0.1": [
+        lambda pixels: (pixels - 127.5) / 127.5,
+        lambda pixels: [2 * float(p) / 255 - 1 for p in pixels],
+        lambda pixels: keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels),
+    ],
+    "1.1": [
+        lambda p, q: 1 / (1 + q / np.maximum(p, 1e-300)),
+        lambda p, q: tf.constant(p) / tf.constant(p + q),
+        lambda p, q: [a / (a + b) for a, b in zip(p, q, strict=True)],
+    ],
+    "1.2": [
+        lambda real, fake: (
+            keras.losses.BinaryCrossentropy(from_logits=True)(tf.ones_like(real), real)
+            + keras.losses.BinaryCrossentropy(from_logits=True)(tf.zeros_like(fake), fake)
+        ),
+        lambda real, fake: mean(softplus(-real) + softplus(fake)),
+        lambda real, fake: -mean(tf.math.log_sigmoid(real)) - mean(tf.math.log_sigmoid(-fake)),
+    ],
+    "1.3": [
+        lambda fake: mean(
+            tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.ones_like(fake), logits=fake)
+        ),
+        lambda logits: tf.reduce_sum(softplus(-logits)) / len(logits),
+    ],
+    "1.4": [step_with_keras_bce],
+    "1.5": [dict(D="wins", C="too_high", B="healthy", A="frozen")],
+    "1.6": [
+        history(),
+        keras.callbacks.History(),  # its .history is filled in below
+        history(d_accuracy=0.85, d_loss=0.8, g_loss=0.9),
+    ],
+}
+RIGHT["1.6"][1].history = HISTORY
+
+# exercise -> wrong answers and a part of the hint that each must get
+WRONG = {
+    "0.1": [
+        (lambda pixels: pixels / 255, "range [0, 1]"),
+        (lambda pixels: pixels / 127.5, "subtract 1"),
+        (lambda pixels: pixels / 128 - 1, "127.5, not 128"),
+        (lambda pixels: 1 - pixels / 127.5, "Upside down"),
+        (lambda pixels: pixels // 127.5 - 1, "// cuts"),
+    ],
+    "1.1": [
+        (lambda p, q: q / (p + q), "share of generated"),
+        (lambda p, q: p / np.maximum(q, 1e-9), "ratio p to q"),
+        (lambda p, q: p, "density of real samples alone"),
+        (lambda p, q: 0.5 + 0 * p, "only where p = q"),
+        (lambda p, q: 0.5, "Which share"),
+        (lambda p, q: p - q, "difference of densities"),
+    ],
+    "1.2": [
+        (lambda real, fake: -mean(softplus(-real)) - mean(softplus(fake)), "sign is turned"),
+        (lambda real, fake: mean(softplus(real)) + mean(softplus(-fake)), "labels are exchanged"),
+        (lambda real, fake: (mean(softplus(-real)) + mean(softplus(fake))) / 2, "Half of it"),
+        (lambda real, fake: mean(softplus(-real)), "Only the real half"),
+        (lambda real, fake: mean(softplus(-real)) + mean(softplus(-fake)), "target is 0, not 1"),
+        (lambda real, fake: softplus(-real) + softplus(fake), "mean over the batch"),
+        (
+            lambda real, fake: (
+                -mean(tf.math.log(tf.sigmoid(real))) - mean(tf.math.log(1 - tf.sigmoid(fake)))
+            ),
+            "sigmoid rounds to 0 or 1",
+        ),
+        (
+            lambda real, fake: (
+                np.logaddexp(0, -real.numpy()).mean() + np.logaddexp(0, fake.numpy()).mean()
+            ),
+            "Use TensorFlow's functions",
+        ),
+        (
+            lambda real, fake: (
+                keras.losses.BinaryCrossentropy()(tf.ones_like(real), real)
+                + keras.losses.BinaryCrossentropy()(tf.zeros_like(fake), fake)
+            ),
+            "from_logits=True",
+        ),
+    ],
+    "1.3": [
+        (lambda fake: -mean(softplus(fake)), "saturating loss"),
+        (lambda fake: mean(softplus(fake)), "discriminator's half"),
+        (lambda fake: -mean(softplus(-fake)), "sign is turned"),
+        (lambda fake: tf.reduce_sum(softplus(-fake)), "mean over the batch, not the sum"),
+        (lambda fake: softplus(-fake), "mean over the batch"),
+        (lambda fake: -mean(tf.math.log(tf.sigmoid(fake))), "sigmoid rounds"),
+        (lambda fake: -mean(fake), "Wasserstein"),
+    ],
+    "1.4": [
+        (step_for(lambda a: mean(softplus(-a)), watched="both"), "trainable_variables alone"),
+        (step_for(lambda a: mean(softplus(-a)), watched="discriminator"), "alone"),
+        (step_for(lambda a: -mean(softplus(-a))), "uphill"),
+        (step_for(lambda a: -mean(softplus(a))), "saturating"),
+        (step_for(lambda a: mean(softplus(a))), "discriminator's loss"),
+        (step_for(lambda a: mean(softplus(-a)), outside=True), "inside the tape"),
+        (step_for(lambda a: mean(softplus(-a)), apply=False), "optimizer.apply"),
+        (step_for(lambda a: tf.reduce_sum(softplus(-a))), "Twice too far"),
+        (step_for(lambda a: mean(softplus(-a)), training=False), "training=True"),
+        (step_returning_nothing, "return"),
+    ],
+    "1.5": [
+        (dict(A="wins", B="healthy", C="too_high", D="frozen"), "In A the generator's loss"),
+        (dict(A="frozen", B="too_high", C="healthy", D="wins"), "In B both losses"),
+        (dict(A="frozen", B="healthy", C="wins", D="too_high"), "scale of C"),
+        (dict(A="frozen", B="healthy", C="too_high", D="dead"), "Read the discriminator's"),
+        (dict(A="frozen"), "Read the discriminator's"),
+        (["frozen", "healthy", "too_high", "wins"], "Read the discriminator's"),
+    ],
+    "1.6": [
+        (history(d_accuracy=0.99, d_loss=0.1, g_loss=5.0), "learn less per step"),
+        (history(d_accuracy=0.5, d_loss=3.4, g_loss=0.04), "no equilibrium"),
+        (history(d_accuracy=0.0, d_loss=8.0, g_loss=0.0), "no equilibrium"),
+        (history(d_loss=math.nan), "Lower both rates"),
+        (history(d_accuracy=0.52, d_loss=1.3), "between your last two"),
+        (1e-4, "play("),
+    ],
+}
+NUMBERED = sorted(id for id, entry in checker._REGISTRY.items() if not entry.is_prediction)
+PREDICTIONS = sorted(id for id, entry in checker._REGISTRY.items() if entry.is_prediction)
+
+
+def judge(id, answer):
+    return exercises.check(id, answer)
+
+
+def test_every_exercise_is_tested_with_right_and_wrong_answers():
+    assert set(RIGHT) == set(WRONG) == set(NUMBERED)
+    assert all(len(wrong) >= 3 for wrong in WRONG.values())
+
+
+@pytest.mark.parametrize("id", [id for id in NUMBERED if id != "1.6"])
+def test_the_courses_own_answer_is_right_and_the_blank_is_not_done(id):
+    assert judge(id, checker._find(id).solution).status == "right"
+    assert judge(id, ...).status == "todo"
+
+
+@pytest.mark.parametrize(("id", "answer"), [(id, x) for id in RIGHT for x in RIGHT[id]])
+def test_right_answers_written_otherwise(id, answer):
+    assert judge(id, answer).status == "right"
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "hint"), [(id, *pair) for id in WRONG for pair in WRONG[id]]
+)
+def test_wrong_answers_get_their_hint(id, answer, hint, capsys):
+    result = judge(id, answer)
+    assert result.status == "wrong"
+    assert hint in result.hint
+    box = capsys.readouterr().out
+    assert "not yet" in box and result.hint in box and "Traceback" not in box
+
+
+@pytest.mark.parametrize("id", [id for id in NUMBERED if callable(checker._find(id).solution)])
+def test_a_function_that_returns_its_blank_is_not_done(id):
+    assert judge(id, lambda *arguments: ...).status == "todo"
+
+
+def test_the_blank_of_1_5_and_1_6():
+    assert judge("1.5", {letter: ... for letter in "ABCD"}).status == "todo"
+    assert judge("1.6", ...).status == "todo"
+
+
+@pytest.mark.parametrize("id", PREDICTIONS)
+def test_predictions(id):
+    right = checker._find(id).solution
+    assert judge(id, ...).status == "todo"
+    assert judge(id, right).status == judge(id, right.upper() + " ").status == "right"
+    for other in {"a", "b", "c"} - {right}:
+        result = judge(id, other)
+        assert result.status == "wrong" and right in result.message and len(result.hint) > 20
+    assert judge(id, "z").status == judge(id, 1).status == "wrong"
+
+
+# Answers that misbehave
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "hint"),
+    [
+        (lambda logits: 1 / 0, "ZeroDivisionError", ""),
+        (lambda: 1, "TypeError", "Keep the arguments"),
+        (lambda logits: undefined_name, "NameError", "spelled right"),  # noqa: F821
+        (lambda logits: exit(), "SystemExit", "exit()"),
+        (lambda logits: None, "gave None", "return"),
+        (lambda logits: "high", "must be numbers", "asks the discriminator"),
+        (lambda logits: tf.ones((3, 3)), "wrong shape", "mean over the batch"),
+        (lambda logits: [1, [2]], "must be numbers", "asks the discriminator"),
+        (lambda logits: float("nan"), "Not the right value", "asks the discriminator"),
+        (3.0, "A function was expected", "without brackets"),
+        (None, "A function was expected", "without brackets"),
+    ],
+)
+def test_misbehaving_answers_get_a_box(answer, message, hint, capsys):
+    result = judge("1.3", answer)
+    assert result.status == "wrong" and message in result.message and hint in result.hint
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_endless_recursion_gets_a_box():
+    def forever(logits):
+        return forever(logits)
+
+    assert "without end" in judge("1.3", forever).hint
+
+
+def test_the_failing_line_is_shown(capsys):
+    def broken(logits):
+        return logits.shape.nonsense  # this very line
+
+    judge("1.3", broken)
+    assert "return logits.shape.nonsense  # this very line" in capsys.readouterr().out
+
+
+def test_what_an_answer_prints_is_shown_in_the_box(capsys):
+    result = judge("1.3", lambda logits: print("shape", logits.shape))
+    assert "shape (2, 1)" in result.printed
+    assert capsys.readouterr().out.index("not yet") < 60  # nothing before the box
+
+
+def test_an_endless_loop_is_cut_off(monkeypatch):
+    monkeypatch.setattr(checker, "TIME_LIMIT", 0.3)
+
+    def forever(logits):
+        while True:
+            pass
+
+    begin = time.monotonic()
+    result = judge("1.3", forever)
+    assert "more than 0.3 seconds" in result.message and "loop" in result.hint
+    assert time.monotonic() - begin < 5
+
+
+def test_the_stop_button_is_not_taken_for_a_wrong_answer():
+    def stopped(logits):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge("1.3", stopped)
+
+
+# check, answer, strict mode, hints, progress
+
+
+def test_answer_gives_back_the_learners_function_only_if_it_is_right():
+    right, wrong = RIGHT["1.3"][0], WRONG["1.3"][0][0]
+    assert exercises.answer("1.3", right) is right
+    assert exercises.answer("1.3", wrong) is lesson01._generator_loss
+    assert exercises.answer("1.3", ...) is lesson01._generator_loss
+    assert exercises.check("1.3", wrong).status == "wrong"  # asked again: still wrong
+
+
+def test_answer_says_that_the_course_goes_on_with_its_own(capsys):
+    exercises.answer("1.3", ...)
+    assert "goes on with the course's own answer" in capsys.readouterr().out
+    exercises.answer("1.3", RIGHT["1.3"][0])
+    assert "course's own answer" not in capsys.readouterr().out
+
+
+def test_strict_mode_raises_unless_right(monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_STRICT", "1")
+    assert exercises.check("1.3", RIGHT["1.3"][0]).status == "right"
+    for answer in (..., WRONG["1.3"][0][0]):
+        with pytest.raises(exercises.ExerciseNotSolved, match=r"1\.3"):
+            exercises.check("1.3", answer)
+
+
+def test_unknown_exercise():
+    with pytest.raises(ValueError, match=r"id must be one of 0\.1, .*came '9\.9'"):
+        exercises.check("9.9", 1)
+
+
+def test_hints_come_one_by_one_and_begin_again(capsys):
+    checker._HINTS_SHOWN.clear()
+    for number in (1, 2, 3, 1):
+        exercises.hint("1.3")
+        assert f"hint {number} of 3" in capsys.readouterr().out
+
+
+def test_html_box_shows_text_as_text(monkeypatch):
+    html = checker.boxes._as_html("wrong", "<b>", [("came", "<script>")], ["one", "two"])
+    assert "<script>" not in html and "&lt;script&gt;" in html and "&lt;b&gt;" in html
+    assert html.index("Hint 1 of 2") < html.index("Hint 2 of 2")
+
+
+def test_a_result_at_the_end_of_a_cell_shows_nothing_more(capsys):
+    result = judge("1.1", ...)
+    capsys.readouterr()
+    result._ipython_display_()
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_is_kept_and_taken_back(tmp_path, monkeypatch):
+    file = tmp_path / "folder" / "progress.json"
+    monkeypatch.setenv("GAN_COURSE_PROGRESS", str(file))
+    assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
+    judge("1.1", checker._find("1.1").solution)
+    judge("1.a", "b")
+    assert "lesson 01: 1 of 6 solved   1.1 done  1.2 -" in str(exercises.progress(1))
+    assert "lesson 00" not in str(exercises.progress(1))
+    judge("1.1", ...)
+    assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
+    file.write_text("{broken")
+    assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAN_COURSE_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    assert judge("1.1", checker._find("1.1").solution).status == "right"
+
+
+# The comparison with the stored run
+
+
+def test_results_within_their_range(capsys):
+    exercises.compare_results({"loss": (1.0, 0.5, 1.5), "name": ("a text",)})
+    out = capsys.readouterr().out
+    assert "As expected" in out and "loss: 1   (expected 0.5 to 1.5)" in out
+
+
+def test_results_out_of_range_explain_and_raise_only_when_built(monkeypatch, capsys):
+    results = {"good": (np.float32(1.0), 0, 2), "loss": (9.0, 0.5, 1.5)}
+    exercises.compare_results(results)
+    assert "Out of the expected range: loss" in capsys.readouterr().out
+    monkeypatch.setenv("GAN_COURSE_STRICT_RESULTS", "1")
+    with pytest.raises(exercises.ResultsOutOfRange, match="loss out of range"):
+        exercises.compare_results(results)
+    exercises.compare_results(results, comparable=False)
+    monkeypatch.setenv("GAN_COURSE_FAST", "1")
+    exercises.compare_results(results)
+    assert "ranges do not apply" in capsys.readouterr().out
+
+
+def test_not_a_number_is_out_of_range(capsys):
+    exercises.compare_results({"loss": (float("nan"), 0.5, 1.5)})
+    assert "Out of the expected range" in capsys.readouterr().out
+
+
+# The exercises' experiments are what the lesson says they are
+
+
+@pytest.mark.parametrize("letter", "ABCD")
+def test_hidden_rates_belong_to_their_diagnoses(letter):
+    rates, diagnosis = lesson01.HIDDEN_RATES[letter], lesson01._DIAGNOSES[letter][0]
+    ratio = rates["discriminator_rate"] / rates["generator_rate"]
+    fits = {"frozen": ratio < 1e-2, "wins": ratio > 10}
+    assert fits.get(diagnosis, ratio == 1)
+    assert (rates["generator_rate"] > 0.01) == (diagnosis == "too_high")

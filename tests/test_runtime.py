@@ -1,0 +1,110 @@
+"""Budgets, seeds, devices, and a doctor who speaks in any condition."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_course import data, runtime
+
+
+def test_budget_follows_the_environment(monkeypatch):
+    assert runtime.budget(full=10, fast=1) == 10
+    monkeypatch.setenv("GAN_COURSE_FAST", "1")
+    assert runtime.budget(full=10, fast=1) == 1
+    monkeypatch.setenv("GAN_COURSE_FAST", "0")
+    assert runtime.budget(full=10, fast=1) == 10
+
+
+def test_set_seed_seeds_numpy_and_tensorflow():
+    draws = []
+    for seed in (1, 1, 2):
+        runtime.set_seed(seed)
+        draws.append((np.random.rand(), float(tf.random.normal(()))))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_describe_names_versions_and_the_kind_of_run(monkeypatch):
+    assert tf.__version__ in runtime.describe() and "a full run" in runtime.describe()
+    monkeypatch.setenv("GAN_COURSE_FAST", "1")
+    assert "a fast run" in runtime.describe()
+
+
+def test_importing_the_package_does_not_import_tensorflow():
+    code = (
+        "import sys; from gan_course import runtime, data; "
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=runtime.ROOT)
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Leave the real network out."""
+    monkeypatch.setattr(data, "reachable", lambda name: False)
+
+
+def line(report, name):
+    return next(finding for finding in report.findings if finding.what == name)
+
+
+def test_the_doctor_on_this_machine(no_waiting):
+    report = runtime.doctor()
+    for name in ("Python", "tensorflow", "keras", "free disk", "data", "network"):
+        assert line(report, name).found in str(report)
+    assert str(runtime.ROOT) not in str(report)
+
+
+def test_what_is_wrong_has_a_remedy(no_waiting, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.19.0")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(runtime.shutil, "disk_usage", lambda path: _Disk)
+    report = runtime.doctor()
+    assert not report.ok
+    for name, words in {
+        "Python": "3.11 to 3.13",
+        "tensorflow": "2.20 or newer",
+        "network": "TFDS_DATA_DIR",
+        "free disk": "make room",
+    }.items():
+        assert not line(report, name).ok and words in line(report, name).remedy
+        assert line(report, name).remedy in str(report)
+
+
+class _Disk:
+    free = 1e8
+
+
+def test_missing_tensorflow_is_a_line_not_a_stack_trace(no_waiting, monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    report = runtime.doctor()
+    assert line(report, "tensorflow").found == "not installed"
+    assert "could not be examined" in line(report, "devices").found
+    assert "make lab" in line(report, "devices").remedy
+
+
+def test_a_copy_makes_the_network_needless(no_waiting, monkeypatch):
+    monkeypatch.setattr(data, "find_copy", lambda name: runtime.ROOT)
+    assert line(runtime.doctor(), "network").ok
+
+
+def test_xla_is_tried_not_assumed(monkeypatch):
+    runtime.xla_works.cache_clear()
+    assert runtime.xla_works() in (True, False)
+
+    def refuses(function, jit_compile):
+        raise tf.errors.UnimplementedError(None, None, "no XLA here")
+
+    runtime.xla_works.cache_clear()
+    monkeypatch.setattr(tf, "function", refuses)
+    assert runtime.xla_works() is False
+    runtime.xla_works.cache_clear()

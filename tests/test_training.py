@@ -1,0 +1,309 @@
+"""The GAN: who learns when, equal results of every way to run a step, saving, generating."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_course import losses, models, training
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (20, 4, 4, 1)).astype("float32")
+
+
+def make(seed=0, dropout=0.0, batch_norm=False, compiled=True, **compile_arguments):
+    """A tiny GAN, always with the same initial weights."""
+    keras.utils.set_random_seed(0)
+    gan = training.GAN(
+        models.mlp_generator(3, (8,), (4, 4, 1), batch_norm=batch_norm),
+        models.mlp_discriminator((4, 4, 1), (8,), dropout=dropout),
+        latent_dim=3,
+        seed=seed,
+    )
+    if compiled:
+        gan.compile(**compile_arguments)
+    return gan
+
+
+def batches(batch_size=8):
+    return tf.data.Dataset.from_tensor_slices(IMAGES).batch(batch_size)
+
+
+def weights(network):
+    return [variable.numpy().copy() for variable in network.weights]
+
+
+def identical(ones, others):
+    return all(np.array_equal(one, other) for one, other in zip(ones, others, strict=True))
+
+
+def close(ones, others):
+    pairs = zip(ones, others, strict=True)
+    return all(np.allclose(one, other, rtol=1e-5, atol=1e-6) for one, other in pairs)
+
+
+# Who learns when
+
+
+class OnlyDiscriminator(losses.NonSaturating):
+    def generator_loss(self, fake_logits, real_logits=None):
+        return 0.0 * tf.reduce_sum(fake_logits)
+
+
+class OnlyGenerator(losses.NonSaturating):
+    def discriminator_loss(self, real_logits, fake_logits):
+        return 0.0 * tf.reduce_sum(real_logits)
+
+
+@pytest.mark.parametrize("loss", [OnlyDiscriminator(), OnlyGenerator()])
+def test_each_half_changes_its_own_network_only(loss):
+    sgd = [keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0)]
+    gan = make(loss=loss, generator_optimizer=sgd[0], discriminator_optimizer=sgd[1])
+    before = weights(gan.generator), weights(gan.discriminator)
+    gan.step(IMAGES)
+    still = gan.generator if isinstance(loss, OnlyDiscriminator) else gan.discriminator
+    moved = gan.discriminator if isinstance(loss, OnlyDiscriminator) else gan.generator
+    index = 0 if still is gan.generator else 1
+    assert identical(weights(still), before[index])
+    assert not identical(weights(moved), before[1 - index])
+
+
+def test_a_step_leaves_both_networks_trainable():
+    gan = make()
+    gan.step(IMAGES)
+    assert gan.generator.trainable and gan.discriminator.trainable
+    assert len(gan.trainable_variables) == 8
+
+
+def test_the_discriminator_learns_to_tell_and_the_generator_to_fool():
+    gan = make(discriminator_optimizer=keras.optimizers.Adam(0.05))
+    for _ in range(30):
+        logs = gan.step(np.ones((20, 4, 4, 1), "float32"))
+    assert float(logs["d_accuracy"]) > 0.7
+    gan = make(generator_optimizer=keras.optimizers.Adam(0.05))
+    losses_seen = []
+    for _ in range(30):
+        gan.g_loss_tracker.reset_state()
+        losses_seen.append(float(gan.step(IMAGES)["g_loss"]))
+    assert losses_seen[-1] < losses_seen[0]
+
+
+# Every way to run a step
+
+
+def test_eager_loop_step_and_fit_agree():
+    eager, stepped, fitted = make(dropout=0.3), make(dropout=0.3), make(dropout=0.3)
+    start = weights(eager.generator)
+    for _ in range(2):
+        for images in batches():
+            eager.train_step(images)
+            stepped.step(images)
+    fitted.fit(batches(), epochs=2, verbose=0)
+    assert not close(weights(eager.generator), start)
+    for other in (stepped, fitted):
+        assert close(weights(eager.generator), weights(other.generator))
+        assert close(weights(eager.discriminator), weights(other.discriminator))
+
+
+def test_several_steps_per_execution_change_nothing():
+    one, many = make(), make(steps_per_execution=3)
+    one.fit(batches(), epochs=2, verbose=0)
+    many.fit(batches(), epochs=2, verbose=0)
+    assert int(many.generator_optimizer.iterations.numpy()) == 6
+    assert close(weights(one.generator), weights(many.generator))
+
+
+def test_the_seed_decides():
+    runs = [make(seed=seed) for seed in (1, 1, 2)]
+    for run in runs:
+        run.fit(batches(), verbose=0)
+    assert identical(weights(runs[0]), weights(runs[1]))
+    assert not identical(weights(runs[0]), weights(runs[2]))
+
+
+def test_noise_is_new_in_each_step_and_half_and_standard_normal():
+    gan = make()
+    first, other_half = gan.noise(2000, 0).numpy(), gan.noise(2000, 1).numpy()
+    assert np.array_equal(first, gan.noise(2000, 0).numpy())
+    gan.step(IMAGES)
+    assert not (first == other_half).all(axis=1).any()
+    assert not (first == gan.noise(2000, 0).numpy()).all(axis=1).any()
+    assert abs(first.mean()) < 0.1 and abs(first.std() - 1) < 0.1
+
+
+def test_no_retracing_and_the_short_last_batch():
+    gan = make()
+    assert [len(batch) for batch in batches()] == [8, 8, 4]
+    for images in [*batches(), *batches()]:
+        gan.step(images)
+    assert gan._compiled_step.experimental_get_tracing_count() == 1
+    traces = []
+    original = gan.train_step
+    gan.train_step = lambda data: (traces.append(1), original(data))[1]
+    gan.fit(batches(), epochs=2, verbose=0)
+    assert len(traces) == 1
+
+
+def test_labels_are_passed_over():
+    plain, labeled = make(), make()
+    plain.fit(batches(), verbose=0)
+    labeled.fit(tf.data.Dataset.zip(batches(), tf.data.Dataset.range(3)), verbose=0)
+    assert identical(weights(plain), weights(labeled))
+
+
+def test_history_holds_both_losses_and_the_accuracy():
+    history = make().fit(batches(), epochs=2, verbose=0).history
+    assert set(history) == {"d_loss", "g_loss", "d_accuracy"}
+    assert all(len(values) == 2 and np.isfinite(values).all() for values in history.values())
+
+
+def test_accuracy_is_the_share_told_rightly():
+    gan = make()
+    gan._log(0.0, 0.0, tf.constant([[1.0], [-1.0]]), tf.constant([[-2.0], [-3.0]]))
+    assert float(gan.d_accuracy_tracker.result()) == 0.75
+
+
+# Generating
+
+
+def test_generate_is_reproducible_and_in_range():
+    gan = make()
+    images = gan.generate(7, seed=1)
+    assert images.shape == (7, 4, 4, 1) and images.dtype == np.float32
+    assert np.abs(images).max() <= 1
+    assert np.array_equal(images, gan.generate(7, seed=1))
+    assert not np.array_equal(images, gan.generate(7, seed=2))
+
+
+def test_generate_in_batches_gives_what_one_batch_gives():
+    gan = make(batch_norm=True)
+    latents = np.random.default_rng(0).normal(size=(1203, 3)).astype("float32")
+    expected = gan.generator(latents, training=False).numpy()
+    assert np.allclose(gan.generate(latents=latents), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs either count"),
+        ({"count": 2, "latents": np.zeros((2, 3))}, "needs either count"),
+        ({"count": 0}, "count must be a whole number of at least 1, came 0"),
+        ({"count": 2.5}, "count must be a whole number of at least 1, came 2.5"),
+        ({"latents": np.zeros((2, 5))}, r"latents must have the shape \(n, 3\), came \(2, 5\)"),
+    ],
+)
+def test_generate_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make().generate(**arguments)
+
+
+def test_averaged_weights_are_used_and_the_raw_ones_stay():
+    gan = make(generator_optimizer=keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9))
+    twin = make(generator_optimizer=keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9))
+    gan.fit(batches(), epochs=2, verbose=0)
+    twin.fit(batches(), epochs=2, verbose=0)
+    raw = weights(gan.generator)
+    latents = np.ones((2, 3), "float32")
+    averaged = gan.generate(latents=latents)
+    assert identical(weights(gan.generator), raw)
+    assert not np.allclose(averaged, gan.generator(latents).numpy())
+    gan.fit(batches(), verbose=0)
+    twin.fit(batches(), verbose=0)
+    assert identical(weights(gan), weights(twin))  # generating in between changed nothing
+
+
+# Saving
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_saved_and_loaded_goes_on_as_if_never_stopped(tmp_path, dropout):
+    gan = make(
+        dropout=dropout,
+        batch_norm=True,
+        loss=losses.NonSaturating(real_label=0.9),
+        generator_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5, use_ema=True),
+    )
+    gan.fit(batches(), verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert loaded.loss.real_label == 0.9 and loaded.latent_dim == 3
+    assert np.array_equal(gan.generate(3), loaded.generate(3))
+    gan.fit(batches(), verbose=0)
+    loaded.fit(batches(), verbose=0)
+    assert identical(weights(gan), weights(loaded))
+    assert int(loaded.generator_optimizer.iterations.numpy()) == 6
+
+
+def test_an_uncompiled_gan_is_saved_too(tmp_path):
+    gan = make(compiled=False)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert not loaded.compiled
+    assert np.array_equal(gan.generate(3), loaded.generate(3))
+
+
+# What it refuses
+
+
+def test_networks_that_do_not_fit():
+    generator, discriminator = models.mlp_generator(3, (4,)), models.mlp_discriminator(hidden=(4,))
+    with pytest.raises(ValueError, match=r"latent vectors of shape \(5,\).*it takes \(3,\)"):
+        training.GAN(generator, discriminator, latent_dim=5)
+    with pytest.raises(ValueError, match=r"makes \(28, 28, 1\).*takes \(32, 32, 3\)"):
+        training.GAN(generator, models.mlp_discriminator((32, 32, 3), (4,)), latent_dim=3)
+    flat = keras.layers.Flatten()
+    two = keras.Sequential([keras.Input((28, 28, 1)), flat, keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"one logit a sample.*\(2,\)"):
+        training.GAN(generator, two, latent_dim=3)
+    with pytest.raises(ValueError, match="generator must be a Keras model with one known input"):
+        training.GAN(keras.Sequential([keras.layers.Dense(2)]), discriminator, latent_dim=3)
+
+
+@pytest.mark.parametrize("ending", [[("dense", "sigmoid")], [("dense", None), ("act", "sigmoid")]])
+def test_a_sigmoid_at_the_end_is_refused(ending):
+    made = {
+        "dense": lambda activation: keras.layers.Dense(1, activation=activation),
+        "act": keras.layers.Activation,
+    }
+    layers = [made[kind](activation) for kind, activation in ending]
+    discriminator = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), *layers])
+    with pytest.raises(ValueError, match="must end in a logit, its last layer has a sigmoid"):
+        training.GAN(models.mlp_generator(3, (4,)), discriminator, latent_dim=3)
+
+
+def test_one_optimizer_for_both_is_refused():
+    optimizer = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="must be two optimizers, came the same object twice"):
+        make(generator_optimizer=optimizer, discriminator_optimizer=optimizer)
+
+
+def test_an_optimizer_of_another_network_is_refused():
+    optimizer = keras.optimizers.Adam()
+    make(generator_optimizer=optimizer)
+    with pytest.raises(ValueError, match="generator_optimizer already belongs to another network"):
+        make(generator_optimizer=optimizer)
+
+
+def test_compiling_again_with_the_same_optimizers_keeps_their_state():
+    gan = make()
+    gan.fit(batches(), verbose=0)
+    gan.compile(
+        generator_optimizer=gan.generator_optimizer,
+        discriminator_optimizer=gan.discriminator_optimizer,
+    )
+    assert int(gan.generator_optimizer.iterations.numpy()) == 3
+    gan.fit(batches(), verbose=0)
+    assert int(gan.generator_optimizer.iterations.numpy()) == 6
+
+
+def test_two_replicas_train_and_draw_different_noise():
+    cpus = tf.config.list_logical_devices("CPU")
+    if len(cpus) < 2:
+        pytest.skip("needs two logical devices, which conftest.py sets up")
+    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
+    with strategy.scope():
+        gan = make()
+    noise = strategy.experimental_local_results(strategy.run(lambda: gan.noise(4)))
+    assert not np.isin(noise[0].numpy(), noise[1].numpy()).any()
+    before = weights(gan.generator)
+    gan.fit(batches(), verbose=0)
+    assert not identical(weights(gan.generator), before)
