@@ -445,7 +445,7 @@ def hand_written_step(gan, images):
 # 3. **`fit`**: the same step is the `train_step` of `training.GAN`, a `keras.Model`. `fit` brings
 #    progress bars, callbacks and several steps per call.
 #
-# **Prediction 1.c.** All three begin with the same weights and see the same batches. After thirty
+# **Prediction 1.c.** All three begin with the same weights and see the same batches. After five
 # steps their weights
 #
 # - a: differ, since the noise is random
@@ -466,10 +466,10 @@ exercises.check("1.c", prediction)
 few = digits.batches(BATCH_SIZE, seed=1).take(runtime.budget(full=30, fast=3)).cache()
 by_hand, compiled, with_fit = build_gan(), build_gan(), build_gan()
 graph_step = tf.function(hand_written_step)
-for images, _ in few:
+for images, _ in few.take(5):
     hand_written_step(by_hand, images)
     graph_step(compiled, images)
-_ = with_fit.fit(few, verbose=0)
+_ = with_fit.fit(few.take(5), verbose=0)
 
 # %%
 def distance(one, other):
@@ -484,8 +484,8 @@ print(f"root mean square way of a weight: {moved:.4f}")
 print(f"difference, as a share of it: tf.function {by_graph:.1e}, fit {by_fit:.1e}")
 
 # %% [markdown]
-# The same, but for rounding. (Adam divides each gradient by its usual size, so where a gradient is
-# itself only rounding noise, a weight may go its own way.)
+# The same, but for rounding. It does not stay so for ever: once a value lies so near the kink of a
+# `LeakyReLU` that rounding decides its side, two runs part, as two balls do on the same pin.
 #
 # They are not equal in speed. Below are steps per second, after some steps to warm up. The last
 # row is `fit` once more with *XLA*, a compiler that merges many small operations into few. `runtime`
@@ -802,7 +802,7 @@ exercises.check("1.6", mended)
 # %% [markdown]
 # ## 6. Between two digits
 #
-# Has the generator learned forty thousand pictures by heart, or something smoother? Take two latent
+# Has the generator learned sixty thousand pictures by heart, or something smoother? Take two latent
 # vectors, walk along the straight line between them in ten steps, and draw what lies on the way.
 
 # %%
@@ -837,7 +837,7 @@ exercises.compare_results(
         "generator's loss at the end": (history.history["g_loss"][-1], 0.7, 3.0),
     },
     comparable=digits.name == "mnist",
-);
+)
 
 # %% [markdown]
 # ## Going further
