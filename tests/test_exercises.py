@@ -90,7 +90,7 @@ RIGHT = {
         lambda logits: tf.reduce_sum(softplus(-logits)) / len(logits),
     ],
     "1.4": [step_with_keras_bce],
-    "1.5": [dict(D="wins", C="too_high", B="healthy", A="frozen")],
+    "1.5": [dict(D="wins", C="too_high", B="healthy", A="behind")],
     "1.6": [
         history(),
         keras.callbacks.History(),  # its .history is filled in below
@@ -165,12 +165,12 @@ WRONG = {
         (step_returning_nothing, "return"),
     ],
     "1.5": [
-        (dict(A="wins", B="healthy", C="too_high", D="frozen"), "In A the generator's loss"),
-        (dict(A="frozen", B="too_high", C="healthy", D="wins"), "In B both losses"),
-        (dict(A="frozen", B="healthy", C="wins", D="too_high"), "scale of C"),
-        (dict(A="frozen", B="healthy", C="too_high", D="dead"), "Read the discriminator's"),
-        (dict(A="frozen"), "Read the discriminator's"),
-        (["frozen", "healthy", "too_high", "wins"], "Read the discriminator's"),
+        (dict(A="wins", B="healthy", C="too_high", D="behind"), "In A the generator's loss"),
+        (dict(A="behind", B="too_high", C="healthy", D="wins"), "In B both losses"),
+        (dict(A="behind", B="healthy", C="wins", D="too_high"), "scale of C"),
+        (dict(A="behind", B="healthy", C="too_high", D="dead"), "Read the discriminator's"),
+        (dict(A="behind"), "Read the discriminator's"),
+        (["behind", "healthy", "too_high", "wins"], "Read the discriminator's"),
     ],
     "1.6": [
         (history(d_accuracy=0.99, d_loss=0.1, g_loss=5.0), "learn less per step"),
@@ -409,6 +409,6 @@ def test_not_a_number_is_out_of_range(capsys):
 def test_hidden_rates_belong_to_their_diagnoses(letter):
     rates, diagnosis = lesson01.HIDDEN_RATES[letter], lesson01._DIAGNOSES[letter][0]
     ratio = rates["discriminator_rate"] / rates["generator_rate"]
-    fits = {"frozen": ratio < 1e-2, "wins": ratio > 10}
+    fits = {"behind": ratio < 1e-2, "wins": ratio > 10}
     assert fits.get(diagnosis, ratio == 1)
     assert (rates["generator_rate"] > 0.01) == (diagnosis == "too_high")

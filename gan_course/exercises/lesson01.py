@@ -29,9 +29,10 @@ prediction(
 )
 prediction(
     "1.b",
-    "the stronger push",
+    "the steeper loss",
     right="a",
-    why="At the logit -3 the slopes are 1 - D = 0.953 and D = 0.047: a factor of e^3, about 20.",
+    why="At the logit -3 the slopes have the sizes 1 - D = 0.953 and D = 0.047: a factor of e^3, "
+    "about 20.",
     others={
         "b": "log(1 - D) is flat where D is near 0, just where the generator needs help.",
         "c": "Both pull in the same direction, but not equally hard.",
@@ -52,8 +53,7 @@ prediction(
     "1.d",
     "the discriminator's loss when digits look good",
     right="b",
-    why="The discriminator keeps a small lead over a generator of this size: below 2 ln 2 = 1.386, "
-    "far above 0.",
+    why="The discriminator keeps a small lead over a generator of this size.",
     others={
         "a": "A loss near 0 means that the discriminator tells every image rightly: the generator "
         "has lost touch.",
@@ -375,7 +375,7 @@ HIDDEN_RATES = {
 }
 _DIAGNOSES = {
     "A": (
-        "frozen",
+        "behind",
         "In A the generator's loss falls to 0 while the discriminator's grows: the "
         "generator fools a judge that does not learn.",
     ),
