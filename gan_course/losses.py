@@ -33,7 +33,7 @@ class Loss:
     Args:
         real_label: the target for real images, in [0, 1]. Below 1: one-sided label smoothing
             (Salimans et al. 2016, https://arxiv.org/abs/1606.03498).
-        fake_label: the target for generated images, in [0, 1].
+        fake_label: the target for generated images in the discriminator's loss, in [0, 1].
 
     Raises:
         ValueError: a label outside [0, 1].
@@ -75,7 +75,7 @@ class Minimax(Loss):
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class NonSaturating(Loss):
-    """The game that everybody trains: G minimizes -log D(G(z)).
+    """The usual form of the original game: G minimizes -log D(G(z)).
 
     The same fixed point as `Minimax`, but |dL/dlogit| = 1 - D(G(z)): strong where the generator
     is bad. Goodfellow et al. (2014), section 3, https://arxiv.org/abs/1406.2661.

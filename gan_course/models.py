@@ -1,6 +1,7 @@
 """Keras builders for generators and discriminators, one function a network."""
 
 import math
+import numbers
 
 import keras
 from keras import layers
@@ -8,12 +9,13 @@ from keras import layers
 
 def _check_sizes(name, sizes):
     sizes = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
-    if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+    whole = all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in sizes)
+    if not sizes or not whole or min(sizes) < 1:
         raise ValueError(
             f"{name} must hold whole numbers of at least 1, came {sizes!r}. "
             f"Example: {name}=(256, 512)."
         )
-    return sizes
+    return tuple(map(int, sizes))
 
 
 def mlp_generator(

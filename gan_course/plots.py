@@ -121,7 +121,8 @@ def loss_curves(history, title=None, ax=None, legend=True):
         ax.annotate(text, where[0], xycoords=where[1], color=COLORS[side], va=align)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.set_ylim(bottom=0)
+    if min(logs["g_loss"]) >= 0:  # the minimax generator's is below
+        ax.set_ylim(bottom=0)
     if legend:
         ax.legend()
     if title:

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))  # first and last version of Python that is supported
 MEMORY_GB = 4  # what the largest lesson needs, with JupyterLab beside it
-DISK_GB = 3  # TensorFlow and the other packages, and the data sets
+DISK_GB = 1  # the data sets and a learner's own files, once everything is installed
 
 
 def is_fast():
@@ -74,13 +74,20 @@ def strategy():
     return tf.distribute.get_strategy()
 
 
+def _cores():
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def describe():
     """One line for the top of a notebook: devices, versions, and the kind of run."""
     import keras
     import tensorflow as tf
 
     gpus = len(tf.config.list_physical_devices("GPU"))
-    device = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"CPU, {os.cpu_count()} cores"
+    device = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"CPU, {_cores()} cores"
     run = "a fast run, to try the code: it is too short to learn" if is_fast() else "a full run"
     return (
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
@@ -198,7 +205,7 @@ def _devices():
     has_nvidia = sys.platform == "linux" and shutil.which("nvidia-smi") is not None
     return Finding(
         "devices",
-        f"CPU, {os.cpu_count()} cores",
+        f"CPU, {_cores()} cores",
         not has_nvidia,
         "There is an NVIDIA driver, but TensorFlow sees no GPU: delete the folder .venv and type "
         "`make lab TF=cuda`. The course also runs without it.",
@@ -253,5 +260,5 @@ def _disk():
         "free disk",
         f"{free:.0f} GB",
         free >= DISK_GB,
-        f"Packages and data need {DISK_GB} GB: make room, or move the folder of the course.",
+        f"Data and notebooks need {DISK_GB} GB: make room, or move the folder of the course.",
     )

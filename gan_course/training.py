@@ -1,6 +1,7 @@
 """Training: a GAN is a `keras.Model` whose `train_step` is the algorithm of the paper."""
 
 import contextlib
+import numbers
 
 import keras
 import numpy as np
@@ -63,8 +64,8 @@ def _check_networks(generator, discriminator, latent_dim):
 class GAN(keras.Model):
     """Two networks and the game they play.
 
-    Follows Goodfellow et al. (2014), algorithm 1 with one discriminator step,
-    https://arxiv.org/abs/1406.2661.
+    Follows Goodfellow et al. (2014), algorithm 1 with one discriminator step and the losses chosen
+    in `compile`, https://arxiv.org/abs/1406.2661.
 
     Args:
         generator: keras.Model, latent vectors (batch, latent_dim) -> samples (batch, ...).
@@ -113,23 +114,23 @@ class GAN(keras.Model):
         Raises:
             ValueError: an unknown loss, or one optimizer given for both networks.
         """
-        super().compile(optimizer=None, **kwargs)
-        if generator_optimizer is not None and generator_optimizer is discriminator_optimizer:
+        loss = losses.get(loss)
+        optimizers = [
+            keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
+            for given in (generator_optimizer, discriminator_optimizer)
+        ]
+        if optimizers[0] is optimizers[1]:
             raise ValueError(
                 "generator_optimizer and discriminator_optimizer must be two optimizers, came the "
                 "same object twice. Each keeps the averages of its own network: make one for each."
             )
-        self.loss = losses.get(loss)
-        self.generator_optimizer = keras.optimizers.get(
-            generator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
-        )
-        self.discriminator_optimizer = keras.optimizers.get(
-            discriminator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
-        )
-        for side in ("generator", "discriminator"):
-            optimizer, network = getattr(self, f"{side}_optimizer"), getattr(self, side)
-            _check_optimizer(f"{side}_optimizer", optimizer, network)
-            optimizer.build(network.trainable_variables)
+        _check_optimizer("generator_optimizer", optimizers[0], self.generator)
+        _check_optimizer("discriminator_optimizer", optimizers[1], self.discriminator)
+        super().compile(optimizer=None, **kwargs)
+        self.loss = loss
+        self.generator_optimizer, self.discriminator_optimizer = optimizers
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.d_loss_tracker = keras.metrics.Mean("d_loss")
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
@@ -140,7 +141,8 @@ class GAN(keras.Model):
         """Draw the latent vectors of the current training step.
 
         The same seed, step, stream and replica always give the same vectors, so a loop written
-        by hand, `step`, `fit` and a resumed training see the same noise.
+        by hand, `step`, `fit` and a resumed training see the same noise. Steps are counted by the
+        generator's optimizer. (XLA draws other vectors from the same seed.)
 
         Args:
             count: how many.
@@ -150,9 +152,12 @@ class GAN(keras.Model):
             tf.Tensor: float32 (count, latent_dim), standard normal.
         """
         step = tf.cast(self.generator_optimizer.iterations, tf.int64)
-        seed = tf.stack([tf.constant(self.seed, tf.int64), 2 * step + stream])
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.random.experimental.stateless_fold_in(seed, replica)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), step])
+        for number in (stream, replica):
+            seed = tf.random.experimental.stateless_fold_in(
+                seed, tf.cast(number, tf.int64), alg="philox"
+            )
         return tf.random.stateless_normal((count, self.latent_dim), seed, alg="philox")
 
     def train_step(self, data):
@@ -184,8 +189,14 @@ class GAN(keras.Model):
         return self._log(d_loss, g_loss, real_logits, fake_logits)
 
     def _apply(self, optimizer, tape, loss, network):
-        """Change one network only: the other one's weights are not in the list."""
-        gradients = tape.gradient(loss, network.trainable_variables)
+        """Change one network only: the other one's weights are not in the list.
+
+        On several devices gradients are added up, so each device counts for its share.
+        """
+        share = tf.constant(1 / tf.distribute.get_strategy().num_replicas_in_sync)
+        gradients = tape.gradient(
+            loss, network.trainable_variables, output_gradients=optimizer.scale_loss(share)
+        )
         optimizer.apply(gradients, network.trainable_variables)
 
     def _log(self, d_loss, g_loss, real_logits, fake_logits):
@@ -197,7 +208,7 @@ class GAN(keras.Model):
         return {tracker.name: tracker.result() for tracker in trackers}
 
     def step(self, images):
-        """`train_step` as one `tf.function`, for loops written by hand.
+        """`train_step` as one `tf.function`, for loops written by hand on one device.
 
         Args:
             images: real images, float32 (batch, ...), or a tuple that begins with them.
@@ -217,6 +228,8 @@ class GAN(keras.Model):
     def generate(self, count=None, seed=0, latents=None):
         """Make samples, with the averaged weights if the generator's optimizer keeps them.
 
+        Only trained weights are averaged; BatchNorm's running statistics are averages already.
+
         Args:
             count: how many samples; leave it out when `latents` are given.
             seed: whole number; the same seed gives the same latent vectors.
@@ -235,7 +248,7 @@ class GAN(keras.Model):
                 f"them from; came count={count!r} and latents={'given' if count else None}."
             )
         if latents is None:
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 1:
                 raise ValueError(f"count must be a whole number of at least 1, came {count!r}.")
             latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0], alg="philox")
         latents = tf.cast(latents, tf.float32)
@@ -251,7 +264,9 @@ class GAN(keras.Model):
     def _averaged_weights(self):
         """Put the generator's averaged weights in place, and the raw ones back at the end."""
         optimizer = getattr(self, "generator_optimizer", None)
-        if not getattr(optimizer, "use_ema", False):
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        averaging = getattr(optimizer, "use_ema", False)
+        if not averaging or int(optimizer.iterations.numpy()) == 0:  # no average before a step
             yield
             return
         variables = self.generator.trainable_variables
@@ -284,12 +299,9 @@ class GAN(keras.Model):
     def get_compile_config(self):
         if not self.compiled:
             return None
-        parts = {
-            "loss": self.loss,
-            "generator_optimizer": self.generator_optimizer,
-            "discriminator_optimizer": self.discriminator_optimizer,
-        }
-        return {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+        names = ("loss", "generator_optimizer", "discriminator_optimizer")
+        names += ("steps_per_execution", "jit_compile", "run_eagerly")
+        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
 
     def compile_from_config(self, config):
         self.compile(

@@ -1,6 +1,7 @@
 """The exercises: right answers pass however they are written, wrong ones are told why."""
 
 import math
+import signal
 import time
 
 import keras
@@ -28,7 +29,14 @@ def step_with_keras_bce(generator, discriminator, optimizer, latents):
     return float(loss)
 
 
-def step_for(loss_of_logits, watched="generator", training=True, outside=False, apply=True):
+def step_for(
+    loss_of_logits,
+    watched="generator",
+    training=True,
+    outside=False,
+    apply=True,
+    own_optimizer=False,
+):
     """A generator's step with one thing changed."""
 
     def step(generator, discriminator, optimizer, latents):
@@ -37,16 +45,15 @@ def step_for(loss_of_logits, watched="generator", training=True, outside=False, 
             if not outside:
                 images = generator(latents, training=training)
             loss = loss_of_logits(discriminator(images, training=training))
-        variables = list(generator.trainable_variables)
-        if watched == "both":
-            variables += discriminator.trainable_variables
+        variables = {
+            "generator": generator.trainable_variables,
+            "discriminator": discriminator.trainable_variables,
+            "both": generator.trainable_variables + discriminator.trainable_variables,
+        }[watched]
+        if own_optimizer:
             optimizer = keras.optimizers.SGD(0.1)
-        if watched == "discriminator":
-            variables = discriminator.trainable_variables
-            optimizer = keras.optimizers.SGD(0.1)
-        gradients = tape.gradient(loss, variables)
-        if apply and gradients[0] is not None:
-            optimizer.apply(gradients, variables)
+        if apply:
+            optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
     return step
@@ -137,6 +144,13 @@ WRONG = {
         ),
         (
             lambda real, fake: (
+                -mean(tf.math.log(tf.sigmoid(real) + 1e-7))
+                - mean(tf.math.log(1 - tf.sigmoid(fake) + 1e-7))
+            ),
+            "Clipping keeps the loss finite",
+        ),
+        (
+            lambda real, fake: (
                 keras.losses.BinaryCrossentropy()(tf.ones_like(real), real)
                 + keras.losses.BinaryCrossentropy()(tf.zeros_like(fake), fake)
             ),
@@ -151,10 +165,18 @@ WRONG = {
         (lambda fake: softplus(-fake), "mean over the batch"),
         (lambda fake: -mean(tf.math.log(tf.sigmoid(fake))), "sigmoid rounds"),
         (lambda fake: -mean(fake), "Wasserstein"),
+        (
+            lambda fake: -mean(tf.math.log(tf.clip_by_value(tf.sigmoid(fake), 1e-7, 1.0))),
+            "Clipping keeps the loss finite",
+        ),
     ],
     "1.4": [
         (step_for(lambda a: mean(softplus(-a)), watched="both"), "trainable_variables alone"),
         (step_for(lambda a: mean(softplus(-a)), watched="discriminator"), "alone"),
+        (
+            step_for(lambda a: mean(softplus(-a)), watched="both", own_optimizer=True),
+            "variables alone",
+        ),
         (step_for(lambda a: -mean(softplus(-a))), "uphill"),
         (step_for(lambda a: -mean(softplus(a))), "saturating"),
         (step_for(lambda a: mean(softplus(a))), "discriminator's loss"),
@@ -178,6 +200,7 @@ WRONG = {
         (history(d_accuracy=0.0, d_loss=8.0, g_loss=0.0), "no equilibrium"),
         (history(d_loss=math.nan), "Lower both rates"),
         (history(d_accuracy=0.52, d_loss=1.3), "between your last two"),
+        ({name: values[:2] for name, values in HISTORY.items()}, "Leave epochs"),
         (1e-4, "play("),
     ],
 }
@@ -283,17 +306,40 @@ def test_what_an_answer_prints_is_shown_in_the_box(capsys):
     assert capsys.readouterr().out.index("not yet") < 60  # nothing before the box
 
 
+def endless(logits):
+    while True:
+        pass
+
+
 def test_an_endless_loop_is_cut_off(monkeypatch):
     monkeypatch.setattr(checker, "TIME_LIMIT", 0.3)
 
-    def forever(logits):
-        while True:
-            pass
-
     begin = time.monotonic()
-    result = judge("1.3", forever)
+    result = judge("1.3", endless)
     assert "more than 0.3 seconds" in result.message and "loop" in result.hint
     assert time.monotonic() - begin < 5
+
+
+def test_an_endless_loop_is_cut_off_where_the_signal_was_ignored(monkeypatch):
+    monkeypatch.setattr(checker, "TIME_LIMIT", 0.3)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert "more than 0.3 seconds" in judge("1.3", endless).message
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_exit_in_a_notebook_is_an_error_too(monkeypatch):
+    class Shell:
+        def ask_exit(self):
+            raise AssertionError("the kernel would end")
+
+    shell = Shell()
+    monkeypatch.setattr(checker.boxes, "notebook_shell", lambda: shell)
+    monkeypatch.setattr(checker.boxes, "show", lambda *arguments: None)
+    result = judge("1.3", lambda logits: shell.ask_exit())
+    assert "SystemExit" in result.message and "exit()" in result.hint
 
 
 def test_the_stop_button_is_not_taken_for_a_wrong_answer():

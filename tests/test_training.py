@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from gan_course import losses, models, training
 
+SIDES = ("generator", "discriminator")
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (20, 4, 4, 1)).astype("float32")
 
 
@@ -20,7 +21,7 @@ def make(seed=0, dropout=0.0, batch_norm=False, compiled=True, **compile_argumen
         seed=seed,
     )
     if compiled:
-        gan.compile(**compile_arguments)
+        gan.compile(**{"jit_compile": False, **compile_arguments})
     return gan
 
 
@@ -187,6 +188,7 @@ def test_generate_in_batches_gives_what_one_batch_gives():
         ({}, "needs either count"),
         ({"count": 2, "latents": np.zeros((2, 3))}, "needs either count"),
         ({"count": 0}, "count must be a whole number of at least 1, came 0"),
+        ({"count": True}, "count must be a whole number of at least 1, came True"),
         ({"count": 2.5}, "count must be a whole number of at least 1, came 2.5"),
         ({"latents": np.zeros((2, 5))}, r"latents must have the shape \(n, 3\), came \(2, 5\)"),
     ],
@@ -211,6 +213,12 @@ def test_averaged_weights_are_used_and_the_raw_ones_stay():
     assert identical(weights(gan), weights(twin))  # generating in between changed nothing
 
 
+def test_before_the_first_step_there_is_no_average_to_draw_with():
+    gan = make(generator_optimizer=keras.optimizers.Adam(use_ema=True))
+    assert np.array_equal(gan.generate(3), make().generate(3))
+    assert gan.generate(3).std() > 0
+
+
 # Saving
 
 
@@ -231,6 +239,12 @@ def test_saved_and_loaded_goes_on_as_if_never_stopped(tmp_path, dropout):
     loaded.fit(batches(), verbose=0)
     assert identical(weights(gan), weights(loaded))
     assert int(loaded.generator_optimizer.iterations.numpy()) == 6
+
+
+def test_how_it_was_compiled_is_saved(tmp_path):
+    make(steps_per_execution=3, run_eagerly=True).save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert (loaded.steps_per_execution, loaded.run_eagerly, loaded.jit_compile) == (3, True, False)
 
 
 def test_an_uncompiled_gan_is_saved_too(tmp_path):
@@ -276,6 +290,17 @@ def test_one_optimizer_for_both_is_refused():
         make(generator_optimizer=optimizer, discriminator_optimizer=optimizer)
 
 
+def test_optimizers_by_name():
+    gan = make(generator_optimizer="adam", discriminator_optimizer="adam")
+    gan.step(IMAGES)
+    assert gan.generator_optimizer is not gan.discriminator_optimizer
+
+
+def test_numpy_numbers_are_numbers():
+    assert make().generate(np.int64(3)).shape[0] == 3
+    assert models.mlp_generator(np.int64(3), (np.int32(4),)).input_shape == (None, 3)
+
+
 def test_an_optimizer_of_another_network_is_refused():
     optimizer = keras.optimizers.Adam()
     make(generator_optimizer=optimizer)
@@ -295,15 +320,49 @@ def test_compiling_again_with_the_same_optimizers_keeps_their_state():
     assert int(gan.generator_optimizer.iterations.numpy()) == 6
 
 
-def test_two_replicas_train_and_draw_different_noise():
+@pytest.fixture
+def two_replicas():
     cpus = tf.config.list_logical_devices("CPU")
-    if len(cpus) < 2:
-        pytest.skip("needs two logical devices, which conftest.py sets up")
-    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
-    with strategy.scope():
+    return tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
+
+
+class OnlyReal(OnlyDiscriminator):
+    """A game in which the noise does not matter, so that one and two replicas can be compared."""
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return tf.reduce_mean(tf.nn.softplus(-real_logits))
+
+
+def test_two_replicas_learn_what_one_learns_from_the_whole_batch(two_replicas):
+    def settings():
+        rates = {f"{side}_optimizer": keras.optimizers.SGD(0.5) for side in SIDES}
+        return {"loss": OnlyReal(), **rates}
+
+    with two_replicas.scope():
+        two = make(**settings())
+    one = make(**settings())
+    whole = tf.data.Dataset.from_tensors(IMAGES[:8])
+    start = weights(one.discriminator)
+    for gan in (one, two):
+        logs = gan.fit(whole, verbose=0).history
+        assert np.isfinite(logs["d_loss"]).all()
+    assert not close(weights(one.discriminator), start)
+    assert close(weights(one.discriminator), weights(two.discriminator))
+
+
+def test_replicas_draw_different_noise(two_replicas):
+    with two_replicas.scope():
         gan = make()
-    noise = strategy.experimental_local_results(strategy.run(lambda: gan.noise(4)))
+    noise = two_replicas.experimental_local_results(two_replicas.run(lambda: gan.noise(4)))
     assert not np.isin(noise[0].numpy(), noise[1].numpy()).any()
-    before = weights(gan.generator)
-    gan.fit(batches(), verbose=0)
-    assert not identical(weights(gan.generator), before)
+
+
+def test_scaled_losses_learn_at_the_same_rate():
+    plain = make(loss=OnlyReal(), discriminator_optimizer=keras.optimizers.SGD(0.5))
+    inner = keras.optimizers.SGD(0.5)
+    scaled = make(
+        loss=OnlyReal(), discriminator_optimizer=keras.optimizers.LossScaleOptimizer(inner)
+    )
+    for gan in (plain, scaled):
+        gan.step(IMAGES)
+    assert close(weights(plain.discriminator), weights(scaled.discriminator))

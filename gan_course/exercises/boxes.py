@@ -20,7 +20,7 @@ def show(kind, title, parts=(), folded=(), extra=None):
         "text/html": _as_html(kind, title, parts, folded),
         **(extra or {}),
     }
-    if _in_notebook():
+    if notebook_shell() is not None:
         from IPython.display import display
 
         display(bundle, raw=True)
@@ -28,12 +28,11 @@ def show(kind, title, parts=(), folded=(), extra=None):
         print(bundle["text/plain"])
 
 
-def _in_notebook():
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return get_ipython() is not None
+def notebook_shell():
+    """IPython's shell, or None in plain Python."""
+    from IPython import get_ipython
+
+    return get_ipython()
 
 
 def _as_text(title, parts, folded):

@@ -6,6 +6,7 @@ import io
 import json
 import linecache
 import os
+import signal
 import threading
 import time
 import traceback
@@ -167,7 +168,7 @@ def _find(id):
 def _check(id, answer, goes_on=False):
     entry = _find(id)
     try:
-        with _captured() as printed, _time_limit(TIME_LIMIT):
+        with _captured() as printed, _time_limit(TIME_LIMIT), _exit_is_an_error():
             if answer is ...:
                 raise Todo
             message = entry.judge(answer)
@@ -224,6 +225,24 @@ def _captured():
 
 
 @contextlib.contextmanager
+def _exit_is_an_error():
+    """In a notebook, exit() would end the kernel after the cell instead of raising SystemExit."""
+    shell = boxes.notebook_shell()
+    if shell is None:
+        yield
+        return
+
+    def ask_exit():
+        raise SystemExit
+
+    before, shell.ask_exit = shell.ask_exit, ask_exit
+    try:
+        yield
+    finally:
+        shell.ask_exit = before
+
+
+@contextlib.contextmanager
 def _time_limit(seconds):
     """Interrupt the block after some seconds, where Python can be interrupted.
 
@@ -234,6 +253,9 @@ def _time_limit(seconds):
         yield
         return
     lock, state = threading.Lock(), {"done": False, "fired": False}
+
+    # Where a shell has started Python in the background, the signal is ignored; not in here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def fire():
         with lock:
@@ -260,15 +282,19 @@ def _time_limit(seconds):
             f"Your code ran for more than {seconds:g} seconds and was stopped.",
             hint="Is there a loop that never ends? The check uses small inputs only.",
         ) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _line_of_answer(error):
     """The learner's own line that failed, as text: no file names, no stack trace."""
-    here = str(Path(__file__).resolve().parent)
+    here, standard_library = str(Path(__file__).resolve().parent), str(Path(os.__file__).parent)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in frame.filename and not frame.filename.startswith(here)
+        if "site-packages" not in frame.filename
+        and "dist-packages" not in frame.filename
+        and not frame.filename.startswith((here, standard_library))
     ]
     if isinstance(error, SyntaxError) or not frames:
         return None
@@ -280,6 +306,13 @@ def _explain(error):
         return "Take exit() or quit() away: a function ends with return."
     if isinstance(error, TypeError) and "positional argument" in str(error):
         return "Keep the arguments of the function as they were given."
+    if "Unknown variable" in str(error):
+        return (
+            "This optimizer belongs to the generator: take the gradients for "
+            "generator.trainable_variables alone, and apply them to these."
+        )
+    if "No gradients provided" in str(error):
+        return "Nothing connects the loss with the weights: make the images inside the tape."
     if isinstance(error, NameError):
         return "A name is not known: is it spelled right, and has the cell that makes it been run?"
     if isinstance(error, RecursionError):

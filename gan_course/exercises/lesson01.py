@@ -42,8 +42,8 @@ prediction(
     "1.c",
     "three loops, one start",
     right="c",
-    why="A tf.function changes where the arithmetic runs, not what is computed; the noise comes "
-    "from the same seed and step.",
+    why="A tf.function changes where the arithmetic runs, not what is computed, up to rounding; "
+    "the noise comes from the same seed and step.",
     others={
         "a": "The noise is random, but drawn from a seed and the step's number: the same in each.",
         "b": "Compiling does not skip anything: each is the same algorithm.",
@@ -126,14 +126,19 @@ def _loss_value(answer, *logits):
     return as_array(call(answer, *_as_tensors(*logits)), (), "The loss")
 
 
-def _need_finite(answer, *logits):
+def _need_exact_far_out(answer, expected, *logits):
+    """At logits of 1,000 a sigmoid in float32 is 0 or 1: infinite logarithms, or clipped ones."""
     value = _loss_value(answer, *logits)
-    if not np.isfinite(value):
+    if not np.isclose(value, expected, rtol=1e-4, atol=1e-4):
+        clipped = np.isfinite(value)
         raise NotYet(
-            "Right for small logits, but not finite for large ones.",
-            expected="a finite number at logits of 1,000 and -1,000",
-            came=str(value),
-            hint="sigmoid rounds to 0 or 1 there and its log to minus infinity. tf.nn.softplus(a) "
+            "Right for small logits, but not for large ones.",
+            expected=f"{expected:g} at logits of 1,000 and -1,000",
+            came=f"{value:g}",
+            hint="Clipping keeps the loss finite, but leaves no gradient. Work on the logits: "
+            "-log sigmoid(a) = softplus(-a) and -log(1 - sigmoid(a)) = softplus(a)."
+            if clipped
+            else "sigmoid rounds to 0 or 1 there and its log to minus infinity. tf.nn.softplus(a) "
             "is log(1 + exp(a)) computed safely: -log sigmoid(a) = softplus(-a) and "
             "-log(1 - sigmoid(a)) = softplus(a).",
         )
@@ -212,8 +217,8 @@ def judge_discriminator_loss(answer):
         ],
     )
     _need_gradient(answer, _REAL, _FAKE)
-    _need_finite(answer, [[-1000.0]], [[1000.0]])
-    _need_finite(answer, [[1000.0]], [[-1000.0]])
+    _need_exact_far_out(answer, 2000, [[-1000.0]], [[1000.0]])
+    _need_exact_far_out(answer, 0, [[1000.0]], [[-1000.0]])
     return "At D = 1/2 it is 2 ln 2 = 1.38629, and it stays finite at logits of 1,000."
 
 
@@ -258,7 +263,7 @@ def judge_generator_loss(answer):
         ],
     )
     _need_gradient(answer, _FAKE)
-    _need_finite(answer, [[-1000.0]])
+    _need_exact_far_out(answer, 1000, [[-1000.0]])
     return "At D = 1/2 it is ln 2 = 0.69315, and its slope is strong where D is near 0."
 
 
@@ -451,6 +456,13 @@ def judge_mended_game(answer):
             came=str(answer)[:80],
             hint="mended = play(discriminator_rate=...)",
         )
+    if len(logs["d_loss"]) < 12:
+        raise NotYet(
+            "That run was too short to judge.",
+            expected="12 epochs",
+            came=f"{len(logs['d_loss'])}",
+            hint="Leave epochs as it is: who wins shows only after a while.",
+        )
     last = {name: float(np.mean(logs[name][-4:])) for name in ("d_accuracy", "d_loss", "g_loss")}
     came = ", ".join(f"{name} {value:.2f}" for name, value in last.items())
     expected = "accuracy between 0.55 and 0.9, and d_loss between 0.5 and 2 ln 2 = 1.39"
@@ -463,7 +475,7 @@ def judge_mended_game(answer):
             came,
             "It must learn less per step than it does, or the generator more.",
         )
-    if last["d_loss"] > 1.45:
+    if last["d_loss"] > 2 * math.log(2):
         raise NotYet(
             "Now the discriminator is left behind.",
             expected,

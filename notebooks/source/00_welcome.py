@@ -124,7 +124,9 @@ exercises.check("0.1", to_unit_range)
 #
 # Try a wrong answer once, for example `return pixels / 255`, and read what comes back. Nothing
 # breaks, and a lesson never stops: where it needs your answer and has none, it goes on with its
-# own and says so. Solved notebooks are in `notebooks/solutions`.
+# own and says so. Code that runs for more than 20 seconds in a check is stopped, unless it is inside
+# one long call of TensorFlow or NumPy; then use the stop button. Solved notebooks are in
+# `notebooks/solutions`.
 #
 # ## How far you are
 

@@ -561,6 +561,7 @@ for name, speed in speeds.items():
 
 # %%
 print(inspect.getsource(training.GAN.train_step))
+print(inspect.getsource(training.GAN._apply))
 
 # %% [markdown]
 # ## 4. Digits that nobody wrote
@@ -672,12 +673,16 @@ fake_shares, confident = read(gan.generate(5_000, seed=1))
 real_shares, confident_real = read(test.images)
 jitter = gan.generator(tf.random.stateless_normal((5_000, LATENT_DIM), [1, 1]), training=False)
 _, confident_last = read(jitter.numpy())
+_, confident_untrained = read(build_gan().generate(5_000))
 print(f"read with more than 90% confidence: {confident:.1%} of generated digits, "
-      f"{confident_last:.1%} without averaging, {confident_real:.1%} of real ones")
+      f"{confident_last:.1%} without averaging, {confident_real:.1%} of real ones, "
+      f"{confident_untrained:.1%} of an untrained generator's")
 
 # %% [markdown]
 # The gap to the real digits is what this generator still lacks: some of its pictures are between two
-# digits, or none. A classifier has to answer even then, which is why its confidence is counted.
+# digits, or none. A classifier has to answer even then, which is why its confidence is counted. It is
+# not the same as quality: one perfect digit, drawn again and again, would score 100%. So count the
+# classes as well.
 
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
@@ -863,7 +868,8 @@ print("what Keras says:", {str(warning.message) for warning in caught})
 # discriminator **never learned anything**, and a judge with random weights is easily fooled. Before
 # Keras 3, `compile` remembered which weights could be trained; now the flag counts when a step is
 # built, also for the discriminator alone. The warning above is the only sign. The recipe works
-# again if the flag is set and cleared around every call. Then its speed is
+# again if the flag is set and cleared around every call. Then its speed is as follows. (Its step
+# updates the discriminator twice, once with real and once with fake images, instead of once with both.)
 
 # %%
 classic = build_classic()
@@ -896,6 +902,7 @@ exercises.compare_results(
         "classic recipe: discriminator moved by": (classic_moved, 0.0, 0.0),
         "classes": (classes, 10, 10),
         "confident": (confident, 0.6, 1.0),
+        "confident, untrained generator": (confident_untrained, 0.0, 0.3),
         "discriminator's loss at the end": (history.history["d_loss"][-1], 0.5, 1.35),
         "generator's loss at the end": (history.history["g_loss"][-1], 0.7, 3.0),
     },
