@@ -168,7 +168,7 @@ class GAN(keras.Model):
 
         Returns:
             dict: means since the start of the epoch of "d_loss", "g_loss" and "d_accuracy", the
-            share of real and generated images that the discriminator tells rightly.
+            share of real and generated images that the discriminator classifies correctly.
         """
         real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         batch_size = tf.shape(real_images)[0]
@@ -200,10 +200,10 @@ class GAN(keras.Model):
         optimizer.apply(gradients, network.trainable_variables)
 
     def _log(self, d_loss, g_loss, real_logits, fake_logits):
-        told_rightly = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
+        correct = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
         self.d_loss_tracker.update_state(d_loss)
         self.g_loss_tracker.update_state(g_loss)
-        self.d_accuracy_tracker.update_state(tf.cast(told_rightly, tf.float32))
+        self.d_accuracy_tracker.update_state(tf.cast(correct, tf.float32))
         trackers = (self.d_loss_tracker, self.g_loss_tracker, self.d_accuracy_tracker)
         return {tracker.name: tracker.result() for tracker in trackers}
 
