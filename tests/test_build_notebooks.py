@@ -1,5 +1,6 @@
 """The tool that makes notebooks from their sources, tried on a tiny lesson that is really run."""
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -447,3 +448,36 @@ def test_nbval_fails_soon_on_a_dead_kernel_and_on_an_error(tmp_path):
     assert failed == {"dead", "raises"}, done.stdout
     assert "the kernel died in this cell" in done.stdout
     assert max(float(case.get("time")) for case in cases) < 10
+
+
+DOT = (  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+PICTURE = f"""
+
+# %% [markdown]
+# ![a dot](attachment:dot.png)
+
+# %% tags=["picture-dot"]
+display({{"image/png": "{DOT}"}}, raw=True)
+"""
+
+
+def test_pictures_go_where_they_are_shown(tmp_path, capsys):
+    root = make_course(tmp_path / "course", SOURCE + PICTURE)
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(text + "\n![a dot](docs/pictures/01_dot.png)\n", encoding="utf-8")
+    assert build(root, "--execute") == 0 and build(root, "--table") == 0
+    shown = next(cell for cell in read(root).cells if "attachment:" in cell.source)
+    assert shown.attachments == {"dot.png": {"image/png": DOT}}
+    picture = root / "docs/pictures/01_dot.png"
+    assert picture.read_bytes() == base64.b64decode(DOT)
+    assert build(root, "--check") == 0
+
+    picture.write_bytes(b"another")
+    assert build(root, "--check") == 1
+    assert "01_dot.png is not that of a stored run" in capsys.readouterr().err
+    change_source(root, "attachment:dot.png", "attachment:line.png")
+    assert build(root) == 1
+    assert "no png picture in a code cell tagged picture-line" in capsys.readouterr().err

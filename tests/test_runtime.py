@@ -110,3 +110,11 @@ def test_xla_is_tried_not_assumed(monkeypatch):
     monkeypatch.setattr(tf, "function", refuses)
     assert runtime.xla_works() is False
     runtime.xla_works.cache_clear()
+
+
+def test_one_device_needs_no_strategy_and_several_gpus_get_one(monkeypatch):
+    assert runtime.strategy() is tf.distribute.get_strategy()
+    made = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one", "two"])
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: made.append(1) or "mirrored")
+    assert runtime.strategy() == "mirrored" and made == [1]

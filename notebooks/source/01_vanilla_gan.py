@@ -681,8 +681,9 @@ print(f"read with more than 90% confidence: {confident:.1%} of generated digits,
 # %% [markdown]
 # The gap to the real digits is what this generator still lacks: some of its pictures are between two
 # digits, or none. A classifier has to answer even then, which is why its confidence is counted. It is
-# not the same as quality: one perfect digit, drawn again and again, would score 100%. So count the
-# classes as well.
+# not the same as quality: one perfect digit, drawn again and again, would score 100%, and stray dots
+# that you see at once hardly disturb it, so averaging does not show in this number. Count the classes
+# as well.
 
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
