@@ -1,19 +1,17 @@
 """The course's commands, for machines with and without make: ``python -m gan_course lab``."""
 
 import argparse
-import os
+import contextlib
 import re
 import sys
 
-from gan_course import workbook
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+from gan_course import runtime, workbook
 
 
 def doctor():
     """Prints the machine's report; 1 if something is wrong."""
-    from gan_course import runtime
-
+    with contextlib.suppress(ImportError):  # the report says what is missing
+        runtime.quiet_logs()
     report = runtime.doctor()
     print(report)
     return 0 if report.ok else 1
@@ -21,6 +19,7 @@ def doctor():
 
 def progress():
     """Prints which exercises are solved."""
+    runtime.quiet_logs()
     from gan_course import exercises
 
     print(exercises.progress())

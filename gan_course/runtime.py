@@ -3,6 +3,7 @@
 Imports TensorFlow only where it is needed, so that the report can say when it is missing.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -36,10 +37,30 @@ def set_seed(seed=0):
 
 
 def quiet_logs():
-    """Let TensorFlow log errors only, not its advice on functions that are built anew."""
-    import tensorflow as tf
+    """Import TensorFlow without the lines it writes about the machine; later, let it log errors.
 
+    Those lines come from its C++ part, which no setting silences. Errors in Python are not lost.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _native_stderr_dropped():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # looks for GPUs, and would write that there are none
     tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def _native_stderr_dropped():
+    """Send what compiled code writes to standard error nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @functools.cache

@@ -59,6 +59,27 @@ def step_for(
     return step
 
 
+def step_without_discriminator(generator, discriminator, optimizer, latents):
+    with tf.GradientTape() as tape:
+        loss = mean(softplus(-generator(latents, training=True)))
+    gradients = tape.gradient(loss, generator.trainable_variables)
+    optimizer.apply(gradients, generator.trainable_variables)
+    return loss
+
+
+def step_that_freezes(generator, discriminator, optimizer, latents):
+    discriminator.trainable = False
+    return lesson01._generator_step(generator, discriminator, optimizer, latents)
+
+
+def step_with_predict(generator, discriminator, optimizer, latents):
+    with tf.GradientTape() as tape:
+        loss = mean(softplus(-discriminator(generator.predict(latents), training=True)))
+    gradients = tape.gradient(loss, generator.trainable_variables)
+    optimizer.apply(gradients, generator.trainable_variables)
+    return loss
+
+
 def step_returning_nothing(generator, discriminator, optimizer, latents):
     lesson01._generator_step(generator, discriminator, optimizer, latents)
 
@@ -74,6 +95,7 @@ def history(**last):
 RIGHT = {
     "0.1": [
         lambda pixels: (pixels - 127.5) / 127.5,
+        lambda pixels: 2 * pixels / 255 - 1,
         lambda pixels: [2 * float(p) / 255 - 1 for p in pixels],
         lambda pixels: keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels),
     ],
@@ -124,10 +146,11 @@ WRONG = {
         (lambda p, q: p - q, "difference of densities"),
     ],
     "1.2": [
-        (lambda real, fake: -mean(softplus(-real)) - mean(softplus(fake)), "sign is turned"),
-        (lambda real, fake: mean(softplus(real)) + mean(softplus(-fake)), "labels are exchanged"),
+        (lambda real, fake: -mean(softplus(-real)) - mean(softplus(fake)), "sign is flipped"),
+        (lambda real, fake: mean(softplus(real)) + mean(softplus(-fake)), "labels are swapped"),
         (lambda real, fake: (mean(softplus(-real)) + mean(softplus(fake))) / 2, "Half of it"),
         (lambda real, fake: mean(softplus(-real)), "Only the real half"),
+        (lambda real, fake: softplus(-mean(real)) + softplus(mean(fake)), "taken too early"),
         (lambda real, fake: mean(softplus(-real)) + mean(softplus(-fake)), "target is 0, not 1"),
         (lambda real, fake: softplus(-real) + softplus(fake), "mean over the batch"),
         (
@@ -160,11 +183,13 @@ WRONG = {
     "1.3": [
         (lambda fake: -mean(softplus(fake)), "saturating loss"),
         (lambda fake: mean(softplus(fake)), "discriminator's half"),
-        (lambda fake: -mean(softplus(-fake)), "sign is turned"),
+        (lambda fake: -mean(softplus(-fake)), "sign is flipped"),
         (lambda fake: tf.reduce_sum(softplus(-fake)), "mean over the batch, not the sum"),
         (lambda fake: softplus(-fake), "mean over the batch"),
         (lambda fake: -mean(tf.math.log(tf.sigmoid(fake))), "sigmoid rounds"),
         (lambda fake: -mean(fake), "Wasserstein"),
+        (lambda fake: -mean(tf.math.log(fake)), "Logits are not probabilities"),
+        (lambda fake: softplus(-mean(fake)), "mean is taken too early"),
         (
             lambda fake: -mean(tf.math.log(tf.clip_by_value(tf.sigmoid(fake), 1e-7, 1.0))),
             "Clipping keeps the loss finite",
@@ -185,6 +210,9 @@ WRONG = {
         (step_for(lambda a: tf.reduce_sum(softplus(-a))), "Twice too far"),
         (step_for(lambda a: mean(softplus(-a)), training=False), "training=True"),
         (step_returning_nothing, "return"),
+        (step_without_discriminator, "discriminator was not asked"),
+        (step_that_freezes, "Freezing is never needed"),
+        (step_with_predict, "cut the gradient"),
     ],
     "1.5": [
         (dict(A="wins", B="healthy", C="too_high", D="behind"), "In A the generator's loss"),
@@ -195,11 +223,12 @@ WRONG = {
         (["behind", "healthy", "too_high", "wins"], "Read the discriminator's"),
     ],
     "1.6": [
-        (history(d_accuracy=0.99, d_loss=0.1, g_loss=5.0), "learn less per step"),
-        (history(d_accuracy=0.5, d_loss=3.4, g_loss=0.04), "no equilibrium"),
-        (history(d_accuracy=0.0, d_loss=8.0, g_loss=0.0), "no equilibrium"),
+        (history(d_accuracy=0.99, d_loss=0.1, g_loss=5.0), "closer together"),
+        (history(d_accuracy=0.5, d_loss=3.4, g_loss=0.04), "two meanings"),
+        (history(d_accuracy=0.0, d_loss=8.0, g_loss=0.0), "Let it learn faster"),
         (history(d_loss=math.nan), "Lower both rates"),
-        (history(d_accuracy=0.52, d_loss=1.3), "between your last two"),
+        (history(d_accuracy=0.5, d_loss=1.27, g_loss=0.6), "two meanings"),
+        (history(d_accuracy=0.7, d_loss=1.5), "between this one"),
         ({name: values[:2] for name, values in HISTORY.items()}, "Leave epochs"),
         (1e-4, "play("),
     ],
@@ -274,7 +303,7 @@ def test_predictions(id):
         (lambda logits: "high", "must be numbers", "asks the discriminator"),
         (lambda logits: tf.ones((3, 3)), "wrong shape", "mean over the batch"),
         (lambda logits: [1, [2]], "must be numbers", "asks the discriminator"),
-        (lambda logits: float("nan"), "Not the right value", "asks the discriminator"),
+        (lambda logits: float("nan"), "not a number", "Logits are not probabilities"),
         (3.0, "A function was expected", "without brackets"),
         (None, "A function was expected", "without brackets"),
     ],

@@ -118,3 +118,14 @@ def test_one_device_needs_no_strategy_and_several_gpus_get_one(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one", "two"])
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: made.append(1) or "mirrored")
     assert runtime.strategy() == "mirrored" and made == [1]
+
+
+def test_quiet_logs_silences_native_lines_only():
+    code = (
+        "import os, sys; from gan_course import runtime; runtime.quiet_logs(); "
+        "print('said', file=sys.stderr, flush=True); os.write(2, b'native')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=runtime.ROOT
+    )
+    assert (done.returncode, done.stderr.split()) == (0, ["said", "native"])

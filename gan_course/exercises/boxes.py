@@ -5,7 +5,7 @@ import html
 _COLORS = {"right": "#0072B2", "wrong": "#D55E00", "todo": "#7F7F7F"}  # safe for color blindness
 
 
-def show(kind, title, parts=(), folded=(), extra=None):
+def show(kind, title, parts=(), folded=(), instead="", extra=None):
     """Show one box.
 
     Args:
@@ -13,10 +13,11 @@ def show(kind, title, parts=(), folded=(), extra=None):
         title: one line, always in words, never by color alone.
         parts: paragraphs; a pair (label, text) is shown as label and code.
         folded: texts that open one inside the other, such as hints.
+        instead: a line that takes their place where there is only text.
         extra: further output types, {mime type: data}, stored with the box.
     """
     bundle = {
-        "text/plain": _as_text(title, parts, folded),
+        "text/plain": _as_text(title, [*parts, instead] if instead else parts),
         "text/html": _as_html(kind, title, parts, folded),
         **(extra or {}),
     }
@@ -35,10 +36,9 @@ def notebook_shell():
     return get_ipython()
 
 
-def _as_text(title, parts, folded):
+def _as_text(title, parts):
     lines = [part if isinstance(part, str) else f"{part[0]}: {part[1]}" for part in parts]
-    more = [f"({len(folded)} hints: exercises.hint(...) shows them one by one.)"] if folded else []
-    return "\n  ".join([title, *lines, *more])
+    return "\n  ".join([title, *lines])
 
 
 def _as_html(kind, title, parts, folded):

@@ -6,6 +6,7 @@ import io
 import json
 import linecache
 import os
+import re
 import signal
 import threading
 import time
@@ -174,7 +175,7 @@ def _check(id, answer, goes_on=False):
             message = entry.judge(answer)
         result, shown = Result(id, "right", message), [message]
     except Todo:
-        result = Result(id, "todo", "Not done yet: replace the ... by your answer.")
+        result = Result(id, "todo", "Not done yet: replace the ... with your answer.")
         shown = [result.message]
     except NotYet as wrong:
         result = Result(id, "wrong", wrong.message, wrong.hint or "".join(entry.hints[:1]))
@@ -197,9 +198,12 @@ def _show(entry, result, parts):
     }[entry.is_prediction]
     kind = "Prediction" if entry.is_prediction else "Exercise"
     if result.printed:
-        parts = [*parts, ("Your code printed", _short(result.printed.rstrip(), 400))]
+        text = re.sub(r"\x1b\[[0-9;]*m|[\b\r]", "", result.printed)  # colors of a progress bar
+        parts = [*parts, ("Your code printed", _short(text.strip(), 400))]
     title = f"{kind} {entry.id}, {entry.title}: {words[result.status]}"
-    boxes.show(result.status, title, parts, entry.hints if result.status != "right" else ())
+    hints = entry.hints if result.status != "right" else ()
+    how = f'({len(hints)} hints, one by one: exercises.hint("{entry.id}"))' if hints else ""
+    boxes.show(result.status, title, parts, hints, how)
 
 
 # Trying an answer without letting it do harm.
@@ -312,7 +316,10 @@ def _explain(error):
             "generator.trainable_variables alone, and apply them to these."
         )
     if "No gradients provided" in str(error):
-        return "Nothing connects the loss with the weights: make the images inside the tape."
+        return (
+            "No gradient reaches the weights: make the images inside the tape by calling "
+            "generator(latents, training=True). predict() and .numpy() cut the gradient off."
+        )
     if isinstance(error, NameError):
         return "A name is not known: is it spelled right, and has the cell that makes it been run?"
     if isinstance(error, RecursionError):

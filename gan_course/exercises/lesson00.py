@@ -39,7 +39,7 @@ def _to_unit_range(pixels):
 )
 def judge_to_unit_range(answer):
     need_function(answer, "to_unit_range")
-    pixels = np.array([0, 51, 102, 255], np.uint8)
+    pixels = np.array([0, 51, 102, 255], np.float32)  # not uint8, where 2 * 255 is 254
     came = as_array(call(answer, pixels), (4,), "The result")
     exact = pixels.astype(float)
     compare(

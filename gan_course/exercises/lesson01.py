@@ -55,8 +55,8 @@ prediction(
     right="b",
     why="The discriminator keeps a small lead over a generator of this size.",
     others={
-        "a": "A loss near 0 means that the discriminator tells every image rightly: the generator "
-        "has lost touch.",
+        "a": "A loss near 0 means that the discriminator classifies every image correctly: the "
+        "generator has lost touch.",
         "c": "2 ln 2 exactly would need a perfect generator, or a discriminator that learns "
         "nothing.",
     },
@@ -100,7 +100,7 @@ def judge_optimal_discriminator(answer):
             ((p > q).astype(float), "This is a hard yes or no; the answer is a probability."),
         ],
     )
-    return "Where p = q it is 1/2; where only one of them lives it is sure."
+    return "Where p = q it is 1/2; where only one density is not zero, it is 0 or 1."
 
 
 # 1.2 and 1.3: losses on logits
@@ -123,7 +123,14 @@ def _as_tensors(*logits):
 
 
 def _loss_value(answer, *logits):
-    return as_array(call(answer, *_as_tensors(*logits)), (), "The loss")
+    value = as_array(call(answer, *_as_tensors(*logits)), (), "The loss")
+    if np.isnan(value):
+        raise NotYet(
+            "The loss is not a number (nan).",
+            hint="Is there a logarithm of something negative? Logits are not probabilities: they "
+            "can be any number.",
+        )
+    return value
 
 
 def _need_exact_far_out(answer, expected, *logits):
@@ -189,16 +196,20 @@ def judge_discriminator_loss(answer):
         total,
         "for the real logits 2 and 0.5, and the fake logits -1 and 1.5",
         mistakes=[
-            (-total, "The sign is turned: a loss is minimized, so it is minus the log."),
+            (-total, "The sign is flipped: a loss is minimized, so it is minus the log."),
             (
                 _softplus(_REAL).mean() + _softplus(-_FAKE).mean(),
-                "The labels are exchanged: real is 1 and generated is 0.",
+                "The labels are swapped: real is 1 and generated is 0.",
             ),
             (
                 total / 2,
                 "Half of it: the two means are added, so that 1/2 everywhere gives 2 ln 2.",
             ),
             (2 * total, "Twice too much: take the mean of each batch, not the sum."),
+            (
+                _softplus(-_REAL.mean()) + _softplus(_FAKE.mean()),
+                "The mean is taken too early: first softplus of each logit, then the mean.",
+            ),
             (on_real, "Only the real half is there: what about generated images?"),
             (on_fake, "Only the generated half is there: what about real images?"),
             (
@@ -252,7 +263,11 @@ def judge_generator_loss(answer):
                 _softplus(_FAKE).mean(),
                 "This is the discriminator's half: the generator wants the opposite.",
             ),
-            (-right, "The sign is turned: minimizing this would make the images worse."),
+            (
+                _softplus(-_FAKE.mean()),
+                "The mean is taken too early: first softplus of each logit, then the mean.",
+            ),
+            (-right, "The sign is flipped: minimizing this would make the images worse."),
             (2 * right, "Twice too much: take the mean over the batch, not the sum."),
             (
                 _softplus(-_sigmoid(_FAKE)).mean(),
@@ -324,8 +339,15 @@ def judge_generator_step(answer):
     # With G(z) = w z and D's logit 2 G(z), at w = 0.5 the logits are z themselves.
     logits = latents
     slope = (-2 * latents * _sigmoid(-logits)).mean()
-    moved = float(generator.trainable_variables[0].numpy()[0, 0]) - 0.5
-    judged = float(discriminator.trainable_variables[0].numpy()[0, 0]) - 2.0
+    moved = float(generator.weights[0].numpy()[0, 0]) - 0.5
+    judged = float(discriminator.weights[0].numpy()[0, 0]) - 2.0
+    if not (generator.trainable and discriminator.trainable):
+        raise NotYet(
+            "A network was left frozen.",
+            expected="both networks trainable",
+            came="trainable = False",
+            hint="Freezing is never needed: only the variables in the list are changed.",
+        )
     if judged != 0:
         raise NotYet(
             "The discriminator's weights changed in the generator's half.",
@@ -347,6 +369,10 @@ def judge_generator_step(answer):
         -0.1 * slope,
         "for the step of the generator's weight",
         mistakes=[
+            (
+                0.1 * (latents * _sigmoid(-0.5 * latents)).mean(),
+                "The discriminator was not asked: the loss is a function of its logits.",
+            ),
             (0.1 * slope, "The step goes the wrong way: uphill. Is the sign of the loss right?"),
             (-0.1 * saturating, "This is the step of the saturating loss, log(1 - D)."),
             (
@@ -381,8 +407,8 @@ HIDDEN_RATES = {
 _DIAGNOSES = {
     "A": (
         "behind",
-        "In A the generator's loss falls to 0 while the discriminator's grows: the "
-        "generator fools a judge that does not learn.",
+        "In A the generator's loss is near 0 from the start while the discriminator's "
+        "grows: the generator fools a judge that hardly learns.",
     ),
     "B": (
         "healthy",
@@ -468,22 +494,33 @@ def judge_mended_game(answer):
     expected = "accuracy between 0.55 and 0.9, and d_loss between 0.5 and 2 ln 2 = 1.39"
     if not all(math.isfinite(value) for value in last.values()):
         raise NotYet("The run ended in NaN or infinity.", expected, came, "Lower both rates.")
-    if last["d_accuracy"] > 0.9:
+    accuracy, d_loss = last["d_accuracy"], last["d_loss"]
+    if accuracy > 0.9:
         raise NotYet(
             "The discriminator still wins.",
             expected,
             came,
-            "It must learn less per step than it does, or the generator more.",
+            "Bring the two learning rates closer together, or give the discriminator fewer units. "
+            "A rate above 1e-2 is too high for either player: its steps overshoot.",
         )
-    if last["d_loss"] > 2 * math.log(2):
+    if accuracy < 0.2:
         raise NotYet(
-            "Now the discriminator is left behind.",
+            "Now the discriminator has it backwards.",
             expected,
             came,
-            "An accuracy near 0.5 alone is no equilibrium: there d_loss is 1.39 and g_loss 0.69. "
-            "Here it calls nearly everything real. Slow it down less.",
+            "It calls real images fake and fakes real: the generator moves faster than it can "
+            "follow. Let it learn faster.",
         )
-    if not (last["d_accuracy"] >= 0.55 and last["d_loss"] >= 0.5):
-        hint = "Try a setting between your last two."
+    if accuracy < 0.55:
+        raise NotYet(
+            "The discriminator cannot tell.",
+            expected,
+            came,
+            "An accuracy near 1/2 has two meanings: perfect fakes, or a discriminator that cannot "
+            "tell one from the other. After so short a game it is the second: it learns too slowly "
+            "or has too few units.",
+        )
+    if not 0.5 <= d_loss <= 2 * math.log(2):
+        hint = "Try a setting between this one and that of the broken game."
         raise NotYet("Close, but not balanced.", expected, came, hint)
     return f"A game that both can play: {came}."

@@ -14,7 +14,7 @@
 #
 # After this lesson you can
 #
-# - read what your machine brings along,
+# - see what your machine offers,
 # - predict, run and look, which is how every lesson goes,
 # - answer an exercise and read the box that comes back.
 #
@@ -24,8 +24,8 @@
 # ## The set-up cell
 #
 # Each notebook begins with this cell. It finds the folder of the course above the notebook and
-# puts it on Python's path; then `gan_course`, the package behind the lessons, can be imported.
-# Click into the cell and press Shift+Enter to run it.
+# puts it on Python's path; then `gan_course`, the package behind the lessons, can be imported, and
+# with it TensorFlow. Click into the cell and press Shift+Enter to run it; it takes some seconds.
 
 # %% tags=["setup"]
 import sys
@@ -36,17 +36,20 @@ course = next((f for f in folders if (f / "gan_course" / "__init__.py").is_file(
 assert course, "Open this notebook inside the folder of the course, which holds gan_course."
 sys.path.insert(0, str(course))
 
+from gan_course import runtime
+
+runtime.quiet_logs()
+
 # %%
-from gan_course import data, exercises, plots, runtime
+from gan_course import data, exercises, plots
 
 plots.use_style()
-runtime.quiet_logs()
 print(runtime.describe())
 
 # %% [markdown]
 # That line tells what this notebook runs on. The course is made for a CPU with two cores; a GPU
-# is used if TensorFlow sees one. The full report is the doctor's: a line that begins with `!!`
-# says what is missing and what to do about it. `make doctor` prints the same in a terminal.
+# is used if TensorFlow sees one. `doctor()` prints the full report: a line that begins with `!!` says
+# what is missing and how to fix it. `make doctor` prints the same in a terminal.
 
 # %%
 print(runtime.doctor())
@@ -71,7 +74,7 @@ plots.image_grid(digits.images[:40], f"real images: {digits.name}", columns=10);
 # ## Predict, run, look
 #
 # Before a result appears, a lesson asks what you expect. A prediction cannot be wrong in a way
-# that costs anything; having made one is what makes the result stick. Replace the `...` by a
+# that costs anything; having made one is what makes the result stick. Replace the `...` with a
 # letter, or leave it, and run the cell.
 #
 # **Prediction 0.a.** Images are stored as numbers. In this course the black background of a
