@@ -150,6 +150,13 @@ WRONG = {
         (lambda real, fake: mean(softplus(real)) + mean(softplus(-fake)), "labels are swapped"),
         (lambda real, fake: (mean(softplus(-real)) + mean(softplus(fake))) / 2, "Half of it"),
         (lambda real, fake: mean(softplus(-real)), "Only the real half"),
+        (
+            lambda real, fake: (
+                -mean(tf.math.log(tf.exp(real) / (1 + tf.exp(real))))
+                - mean(tf.math.log(1 - tf.exp(fake) / (1 + tf.exp(fake))))
+            ),
+            "sigmoid rounds",
+        ),
         (lambda real, fake: softplus(-mean(real)) + softplus(mean(fake)), "taken too early"),
         (lambda real, fake: mean(softplus(-real)) + mean(softplus(-fake)), "target is 0, not 1"),
         (lambda real, fake: softplus(-real) + softplus(fake), "mean over the batch"),
