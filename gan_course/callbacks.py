@@ -1,10 +1,10 @@
-"""Watching a run: pictures of one fixed set of latent vectors while a GAN trains."""
+"""Watching a run: pictures of one fixed set of latent vectors, and scores, while a GAN trains."""
 
 import time
 
 import keras
 
-from gan_course import plots
+from gan_course import metrics, plots
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -28,8 +28,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(self, count=50, columns=10, every=1, seed=0):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"every must be at least 1 epoch, came {every!r}.")
+        metrics.check_count("every", every)
         self.count, self.columns, self.every, self.seed = count, columns, every, seed
         self.frames, self.epochs = [], []
 
@@ -75,3 +74,50 @@ class SampleGrid(keras.callbacks.Callback):
             self._handle = display(figure, display_id=True)
         else:
             self._handle.update(figure)
+
+
+class FrechetScore(keras.callbacks.Callback):
+    """Score samples after each epoch, and write "val_fid" into the logs.
+
+    Put it before the callbacks that read the logs: with it, Keras' own `EarlyStopping`,
+    `ModelCheckpoint` and `TensorBoard` follow the quality of the samples. Give those
+    `mode="min"`. The test set is not for this: what chooses the epoch cannot also judge it.
+
+    Args:
+        held_out: real images (N, ...) that the GAN is not trained on.
+        count: samples to score. Fewer are faster, and make every score larger.
+        every: a score after every so many epochs; between, the last one is repeated.
+        seed: chooses the latent vectors, the same each time.
+        features: see `metrics.get_features`.
+        others: dict from a name to a function of samples, for more scores:
+            {"kid": metrics.KernelDistance(held_out)} writes "val_kid".
+
+    Raises:
+        ValueError: a count or every below 1, or images that `metrics.FrechetDistance` refuses.
+
+    Example:
+        train, held_out = digits[:-5_000], digits[-5_000:]
+        stop = keras.callbacks.EarlyStopping(
+            "val_fid", mode="min", patience=5, restore_best_weights=True
+        )
+        scores = callbacks.FrechetScore(held_out.images)
+        gan.fit(train.batches(64), epochs=50, callbacks=[scores, stop])
+    """
+
+    def __init__(self, held_out, count=2_000, every=1, seed=0, features="mnist", others=None):
+        super().__init__()
+        metrics.check_count("every", every)
+        metrics.check_count("count", count, least=2)
+        self.count, self.every, self.seed = count, every, seed
+        self.scores = {"fid": metrics.FrechetDistance(held_out, features), **(others or {})}
+
+    def on_train_begin(self, logs=None):
+        self._last = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        last_epoch = epoch + 1 == self.params.get("epochs")
+        if (epoch + 1) % self.every == 0 or last_epoch or not self._last:
+            images = self.model.generate(self.count, seed=self.seed)
+            self._last = {f"val_{name}": float(s(images)) for name, s in self.scores.items()}
+        if logs is not None:
+            logs.update(self._last)

@@ -102,6 +102,19 @@ class Images:
     def __len__(self):
         return len(self.images)
 
+    def __getitem__(self, part):
+        """Return the images of a slice or an array of indices as `Images`.
+
+        `train, held_out = digits[:-5_000], digits[-5_000:]` keeps a part of the training set back.
+
+        Raises:
+            TypeError: if `part` is a single index.
+            ValueError: if nothing is left.
+        """
+        if isinstance(part, numbers.Integral):
+            raise TypeError(f"Take a slice, such as [{part}:{part + 1}], or `images[{part}]`.")
+        return dataclasses.replace(self, images=self.images[part], labels=self.labels[part])
+
     def batches(self, batch_size, seed=0, augment=None):
         """Return a `tf.data.Dataset` of (images, labels), shuffled anew each epoch.
 

@@ -1,10 +1,16 @@
-"""Keras builders for generators and discriminators, one function a network."""
+"""Keras builders for generators, discriminators and classifiers, one function a network."""
 
+import hashlib
+import json
 import math
 import numbers
+from pathlib import Path
 
 import keras
 from keras import layers
+
+PRETRAINED = Path(__file__).resolve().parents[1] / "data" / "pretrained"
+CARD_FORMAT = 1  # of the cards beside the weights there
 
 
 def _check_sizes(name, sizes):
@@ -84,4 +90,85 @@ def mlp_discriminator(input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name=
         if dropout:
             model.add(layers.Dropout(dropout))
     model.add(layers.Dense(1, dtype="float32"))
+    return model
+
+
+def image_classifier(input_shape=(28, 28, 1), classes=10, feature_dim=64, name="classifier"):
+    """A small convolutional classifier, whose features the course's metrics compare images by.
+
+    Three 3x3 convolutions, each followed by BatchNorm, ReLU and pooling, then a fully connected
+    layer named "features" (ReLU, so not negative) and one to the classes.
+
+    Args:
+        input_shape: (height, width, channels), at least 8 x 8.
+        classes: how many.
+        feature_dim: units of the layer "features".
+
+    Returns:
+        keras.Model: (batch, *input_shape) -> (batch, classes), logits.
+
+    Raises:
+        ValueError: a size that is not a whole number of at least 1, or images below 8 x 8.
+    """
+    input_shape = _check_sizes("input_shape", input_shape)
+    (classes,), (feature_dim,) = (
+        _check_sizes("classes", classes),
+        _check_sizes("feature_dim", feature_dim),
+    )
+    if len(input_shape) != 3 or min(input_shape[:2]) < 8:
+        raise ValueError(
+            f"input_shape must be (height, width, channels) of at least 8 x 8, came {input_shape}."
+        )
+    model = keras.Sequential(name=name)
+    model.add(keras.Input(input_shape))
+    for filters in (32, 64, 96):
+        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
+        model.add(layers.BatchNormalization())
+        model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D())
+    model.add(layers.Flatten())
+    model.add(layers.Dropout(0.3))
+    model.add(layers.Dense(feature_dim, activation="relu", name="features"))
+    model.add(layers.Dense(classes, name="logits"))
+    return model
+
+
+def pretrained(name):
+    """A network with the weights that come with the course.
+
+    Beside the weights lies a card, name.json, which says how they were made and how good they are.
+
+    Args:
+        name: the card's name, such as "mnist_classifier".
+
+    Returns:
+        keras.Model: float32, whatever the global precision is.
+
+    Raises:
+        ValueError: no such name, or a card of another format.
+        RuntimeError: the weights are damaged: their hash is not the card's.
+    """
+    names = sorted(card.stem for card in PRETRAINED.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"name must be one of {', '.join(names) or 'none'}; came {name!r}.")
+    card = json.loads((PRETRAINED / f"{name}.json").read_text(encoding="utf-8"))
+    if card["format"] != CARD_FORMAT:
+        raise ValueError(
+            f"{name}.json has format {card['format']}, this version of the course reads format "
+            f"{CARD_FORMAT}: get gan_course and data/pretrained from the same version."
+        )
+    weights = PRETRAINED / f"{name}.weights.h5"
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
+        raise RuntimeError(
+            f"{weights} is damaged: it is not the file that {name}.json describes. Delete it and "
+            "get it anew: git checkout -- data/pretrained"
+        )
+    builders = {"image_classifier": image_classifier}
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        model = builders[card["builder"]](**card["arguments"])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.load_weights(weights)
     return model

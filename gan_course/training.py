@@ -260,13 +260,17 @@ class GAN(keras.Model):
         with self._averaged_weights():
             return np.concatenate([self._sample(latents[i : i + 500]).numpy() for i in starts])
 
+    def _averaging_optimizer(self):
+        """The optimizer that keeps averages of the generator's weights, or None."""
+        optimizer = getattr(self, "generator_optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        return optimizer if getattr(optimizer, "use_ema", False) else None
+
     @contextlib.contextmanager
     def _averaged_weights(self):
         """Put the generator's averaged weights in place, and the raw ones back at the end."""
-        optimizer = getattr(self, "generator_optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-        averaging = getattr(optimizer, "use_ema", False)
-        if not averaging or int(optimizer.iterations.numpy()) == 0:  # no average before a step
+        optimizer = self._averaging_optimizer()
+        if optimizer is None or int(optimizer.iterations.numpy()) == 0:  # no average before a step
             yield
             return
         variables = self.generator.trainable_variables
@@ -277,6 +281,25 @@ class GAN(keras.Model):
         finally:
             for variable, value in zip(variables, raw, strict=True):
                 variable.assign(value)
+
+    # EarlyStopping(restore_best_weights=True) keeps what `get_weights` returns. The score that
+    # chose these weights was that of the averaged ones, so they belong to it.
+
+    def get_weights(self):
+        """The weights of both networks, then the generator's averaged weights if they are kept."""
+        return super().get_weights() + [average.numpy() for average in self._averages()]
+
+    def set_weights(self, weights):
+        """Put back what `get_weights` returned."""
+        averages = self._averages()
+        own = len(weights) - len(averages)
+        super().set_weights(weights[:own])
+        for variable, value in zip(averages, weights[own:], strict=True):
+            variable.assign(value)
+
+    def _averages(self):
+        optimizer = self._averaging_optimizer()
+        return optimizer._model_variables_moving_average if optimizer else []
 
     # Saving: everything that is needed to go on training as if nothing had happened.
 
