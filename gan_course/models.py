@@ -93,16 +93,15 @@ def mlp_discriminator(input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name=
     return model
 
 
-def image_classifier(input_shape=(28, 28, 1), classes=10, feature_dim=64, name="classifier"):
+def image_classifier(input_shape=(28, 28, 1), classes=10, name="classifier"):
     """A small convolutional classifier, whose features the course's metrics compare images by.
 
-    Three 3x3 convolutions, each followed by BatchNorm, ReLU and pooling, then a fully connected
-    layer named "features" (ReLU, so not negative) and one to the classes.
+    Three 3x3 convolutions, each followed by BatchNorm, ReLU and pooling, the last pooling being
+    the layer "features"; then two fully connected layers.
 
     Args:
         input_shape: (height, width, channels), at least 8 x 8.
         classes: how many.
-        feature_dim: units of the layer "features".
 
     Returns:
         keras.Model: (batch, *input_shape) -> (batch, classes), logits.
@@ -111,42 +110,36 @@ def image_classifier(input_shape=(28, 28, 1), classes=10, feature_dim=64, name="
         ValueError: a size that is not a whole number of at least 1, or images below 8 x 8.
     """
     input_shape = _check_sizes("input_shape", input_shape)
-    (classes,), (feature_dim,) = (
-        _check_sizes("classes", classes),
-        _check_sizes("feature_dim", feature_dim),
-    )
+    (classes,) = _check_sizes("classes", classes)
     if len(input_shape) != 3 or min(input_shape[:2]) < 8:
         raise ValueError(
             f"input_shape must be (height, width, channels) of at least 8 x 8, came {input_shape}."
         )
     model = keras.Sequential(name=name)
     model.add(keras.Input(input_shape))
-    for filters in (32, 64, 96):
+    for filters, pooling in ((32, None), (64, None), (96, "features")):
         model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
         model.add(layers.BatchNormalization())
         model.add(layers.ReLU())
-        model.add(layers.MaxPooling2D())
+        model.add(layers.MaxPooling2D(name=pooling))
     model.add(layers.Flatten())
     model.add(layers.Dropout(0.3))
-    model.add(layers.Dense(feature_dim, activation="relu", name="features"))
-    model.add(layers.Dense(classes, name="logits"))
+    model.add(layers.Dense(64, activation="relu"))
+    model.add(layers.Dense(classes))
     return model
 
 
-def pretrained(name):
-    """A network with the weights that come with the course.
-
-    Beside the weights lies a card, name.json, which says how they were made and how good they are.
+def pretrained_card(name):
+    """How a network in data/pretrained was made, how good it is, and the hash of its weights.
 
     Args:
-        name: the card's name, such as "mnist_classifier".
+        name: such as "mnist_classifier".
 
     Returns:
-        keras.Model: float32, whatever the global precision is.
+        dict: the card, name.json.
 
     Raises:
         ValueError: no such name, or a card of another format.
-        RuntimeError: the weights are damaged: their hash is not the card's.
     """
     names = sorted(card.stem for card in PRETRAINED.glob("*.json"))
     if name not in names:
@@ -157,7 +150,26 @@ def pretrained(name):
             f"{name}.json has format {card['format']}, this version of the course reads format "
             f"{CARD_FORMAT}: get gan_course and data/pretrained from the same version."
         )
+    return card
+
+
+def pretrained(name):
+    """A network with the weights that come with the course.
+
+    Args:
+        name: such as "mnist_classifier"; `pretrained_card` tells about it.
+
+    Returns:
+        keras.Model: float32, whatever the global precision is.
+
+    Raises:
+        ValueError: no such name, or a card of another format.
+        RuntimeError: the weights are missing or damaged: their hash is not the card's.
+    """
+    card = pretrained_card(name)
     weights = PRETRAINED / f"{name}.weights.h5"
+    if not weights.is_file():
+        raise RuntimeError(f"{weights} is missing. Get it anew: git checkout -- data/pretrained")
     if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
         raise RuntimeError(
             f"{weights} is damaged: it is not the file that {name}.json describes. Delete it and "

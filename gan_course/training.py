@@ -270,7 +270,7 @@ class GAN(keras.Model):
     def _averaged_weights(self):
         """Put the generator's averaged weights in place, and the raw ones back at the end."""
         optimizer = self._averaging_optimizer()
-        if optimizer is None or int(optimizer.iterations.numpy()) == 0:  # no average before a step
+        if not any(average.numpy().any() for average in self._averages()):  # none before a step
             yield
             return
         variables = self.generator.trainable_variables
@@ -290,9 +290,18 @@ class GAN(keras.Model):
         return super().get_weights() + [average.numpy() for average in self._averages()]
 
     def set_weights(self, weights):
-        """Put back what `get_weights` returned."""
-        averages = self._averages()
-        own = len(weights) - len(averages)
+        """Put back what `get_weights` returned.
+
+        Raises:
+            ValueError: weights of other networks, or with averages where none are kept.
+        """
+        averages, own = self._averages(), len(self.weights)
+        if len(weights) != own + len(averages):
+            raise ValueError(
+                f"weights must hold {own} arrays of the two networks and {len(averages)} averages "
+                f"of the generator's weights, came {len(weights)} arrays. Does the optimizer of "
+                "one generator have use_ema=True, and that of the other not?"
+            )
         super().set_weights(weights[:own])
         for variable, value in zip(averages, weights[own:], strict=True):
             variable.assign(value)

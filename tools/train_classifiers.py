@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -61,11 +62,18 @@ def accuracy(model, name, split):
     return model.evaluate(images.images, images.labels, batch_size=500, verbose=0)[1]
 
 
+def feature_scale(model, name):
+    """What gives the features, averaged over positions, variance 1 on average."""
+    maps = keras.Model(model.inputs[0], model.get_layer("features").output)
+    features = maps.predict(data.load(name).images, batch_size=500, verbose=0).mean(axis=(1, 2))
+    return round(float(1 / np.sqrt(features.var(axis=0).mean())), 4)
+
+
 def store(model, name):
     """Write weights and card."""
     models.PRETRAINED.mkdir(parents=True, exist_ok=True)
     path = models.PRETRAINED / f"{name}_classifier.weights.h5"
-    arguments = {"input_shape": [28, 28, 1], "classes": 10, "feature_dim": 64}
+    arguments = {"input_shape": [28, 28, 1], "classes": 10}
     bare = models.image_classifier(**arguments)  # without the optimizer's state
     bare.set_weights(model.get_weights())
     bare.save_weights(path)
@@ -78,7 +86,8 @@ def store(model, name):
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "builder": "image_classifier",
         "arguments": arguments,
-        "features": "layer 'features': 64 units after a ReLU, the last but one layer",
+        "features": "layer 'features' averaged over positions (96 numbers), times feature_scale",
+        "feature_scale": feature_scale(bare, name),
         "accuracy": {split: round(value, 4) for split, value in tested.items()},
         "made_by": "tools/train_classifiers.py",
         "trained_on": f"{name} train, 60,000 images",
