@@ -1,8 +1,10 @@
 """Watching a run: pictures of one fixed set of latent vectors, and scores, while a GAN trains."""
 
 import time
+import warnings
 
 import keras
+import numpy as np
 
 from gan_course import metrics, plots
 
@@ -86,7 +88,9 @@ class FrechetScore(keras.callbacks.Callback):
     Args:
         held_out: real images (N, ...) that the GAN is not trained on.
         count: samples to score. Fewer are faster, and make every score larger.
-        every: a score after every so many epochs; between, the last one is repeated.
+        every: a score after every so many epochs, the first and the last one; between, the latest
+            is repeated. To `EarlyStopping` a repetition is an epoch without progress: let its
+            `patience` be a multiple of `every`.
         seed: chooses the latent vectors, the same each time.
         features: see `metrics.get_features`.
         others: dict from a name to a function of samples, for more scores:
@@ -117,7 +121,18 @@ class FrechetScore(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         last_epoch = epoch + 1 == self.params.get("epochs")
         if (epoch + 1) % self.every == 0 or last_epoch or not self._last:
-            images = self.model.generate(self.count, seed=self.seed)
-            self._last = {f"val_{name}": float(s(images)) for name, s in self.scores.items()}
+            self._last = {f"val_{name}": value for name, value in self._score(epoch).items()}
         if logs is not None:
             logs.update(self._last)
+
+    def _score(self, epoch):
+        """The scores; NaN for a GAN that has diverged, so that the best weights can be put back."""
+        images = self.model.generate(self.count, seed=self.seed)
+        if not np.isfinite(images).all():
+            warnings.warn(
+                f"The generator makes NaN or infinity after epoch {epoch + 1}: the training has "
+                "diverged, and its scores are NaN. Lower the learning rates.",
+                stacklevel=2,
+            )
+            return dict.fromkeys(self.scores, np.nan)
+        return {name: float(score(images)) for name, score in self.scores.items()}

@@ -10,6 +10,7 @@ One convention everywhere: images are float32 in [-1, 1], the range of a generat
 import contextlib
 import dataclasses
 import difflib
+import json
 import numbers
 import os
 import re
@@ -262,6 +263,24 @@ def _problem(name, split, pixels, labels):
     if labels.max() >= len(source.class_names):
         return f"labels should be below {len(source.class_names)}, there is a {labels.max()}"
     return None
+
+
+def stored_results(name):
+    """Return the rows of a table that was made by benchmarks/ and is stored there.
+
+    Args:
+        name: the table's name, such as "early_stopping".
+
+    Returns:
+        A list of dicts, one a row.
+
+    Raises:
+        ValueError: if there is no such table.
+    """
+    folder = _ROOT / "benchmarks" / "results"
+    _check_choice("name", name, tuple(sorted(path.stem for path in folder.glob("*.jsonl"))))
+    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 # --- The cache: importing TFDS and decoding 60,000 PNGs takes seconds, this takes a fraction of one

@@ -277,6 +277,8 @@ def _batches(name, samples):
             f"{name} must be an array (N, ...) or an iterable of batches of them, came "
             f"{type(samples).__name__}. Of `data.Images` give the attribute `images`."
         )
+    if getattr(samples, "cardinality", lambda: 0)() == -1:
+        raise ValueError(f"{name} has no end: take some of its batches, for example .take(20).")
     for batch in samples:
         yield _check_samples(name, batch[0] if isinstance(batch, tuple) else batch)
 
@@ -904,8 +906,8 @@ def nearest_neighbors(samples, reference, k=1, features=pixels):
         samples: (N, ...).
         reference: (M, ...).
         k: how many neighbors.
-        features: see `get_features`; pixels if not given. Distances of pixels do not recognize an
-            image that was moved a little; those of a classifier's features may.
+        features: see `get_features`; pixels if not given. Neither pixels nor a classifier's
+            features recognize a copy that was moved by some pixels.
 
     Returns:
         tuple: indices into reference (N, k), and Euclidean distances (N, k), nearest first.
@@ -943,7 +945,7 @@ def copying_score(samples, train, held_out, features=pixels):
         features: see `get_features`; pixels if not given.
 
     Returns:
-        Score: the probability, with the standard error of a Mann-Whitney test.
+        Score: the probability, with its standard error (DeLong et al. 1988).
 
     Raises:
         ValueError: no training sample or fewer than two others, or samples that are not finite.

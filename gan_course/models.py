@@ -93,6 +93,90 @@ def mlp_discriminator(input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name=
     return model
 
 
+def _doublings(name, shape):
+    """How often the side of a square image doubles, from a map of 4 to 7 pixels on."""
+    shape = _check_sizes(name, shape)
+    side, count = shape[0], 0
+    while side % 2 == 0 and side >= 8:
+        side, count = side // 2, count + 1
+    if len(shape) != 3 or shape[0] != shape[1] or count < 2 or side > 7 or shape[2] not in (1, 3):
+        raise ValueError(
+            f"{name} must be (side, side, 1 or 3), with a side of 4 to 7 times a power of two, "
+            f"such as 28, 32 or 64; came {shape}."
+        )
+    return count
+
+
+def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), name="generator"):
+    """A convolutional generator: latent vectors in, images out.
+
+    As in Radford et al. 2015, https://arxiv.org/abs/1511.06434, a fully connected layer makes a
+    small map of features and each transposed convolution doubles its side; BatchNorm and ReLU
+    follow each, tanh the last. It is narrower than theirs, so that it learns in a minute on a CPU,
+    and has kernels of 4x4, which overlap evenly.
+
+    Args:
+        latent_dim: numbers in a latent vector.
+        output_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
+            channels.
+
+    Returns:
+        keras.Model: (batch, latent_dim) -> (batch, *output_shape), in [-1, 1].
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    (latent_dim,) = _check_sizes("latent_dim", latent_dim)
+    doublings = _doublings("output_shape", output_shape)
+    side, channels = output_shape[0] // 2**doublings, output_shape[2]
+    widest, *widths = [64 + 32 * i for i in reversed(range(doublings))]
+    model = keras.Sequential(name=name)
+    model.add(keras.Input((latent_dim,)))
+    model.add(layers.Dense(side * side * widest, use_bias=False))
+    model.add(layers.Reshape((side, side, widest)))
+    model.add(layers.BatchNormalization(momentum=0.9))  # a short run needs quick averages
+    model.add(layers.ReLU())
+    for width in widths:
+        model.add(layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False))
+        model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(layers.ReLU())
+    model.add(
+        layers.Conv2DTranspose(
+            channels, 4, strides=2, padding="same", activation="tanh", dtype="float32"
+        )
+    )
+    return model
+
+
+def dcgan_discriminator(input_shape=(28, 28, 1), name="discriminator"):
+    """A convolutional discriminator: images in, one logit each out.
+
+    Convolutions with stride 2 halve the image, twice or more; LeakyReLU follows each, BatchNorm
+    each but the first (Radford et al. 2015, https://arxiv.org/abs/1511.06434).
+
+    Args:
+        input_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
+            channels.
+
+    Returns:
+        keras.Model: (batch, *input_shape) -> (batch, 1), a logit: above 0 means "real".
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    doublings = _doublings("input_shape", input_shape)
+    model = keras.Sequential(name=name)
+    model.add(keras.Input(input_shape))
+    for i in range(doublings):
+        model.add(layers.Conv2D(32 * 2**i, 4, strides=2, padding="same", use_bias=i == 0))
+        if i > 0:
+            model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(layers.LeakyReLU(0.2))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(1, dtype="float32"))
+    return model
+
+
 def image_classifier(input_shape=(28, 28, 1), classes=10, name="classifier"):
     """A small convolutional classifier, whose features the course's metrics compare images by.
 

@@ -133,6 +133,44 @@ def test_images_refuse_what_the_course_does_not_expect(images, labels, words):
         data.Images(images, labels, "any", ("any",))
 
 
+@pytest.mark.parametrize(
+    "part",
+    [slice(-3, None), slice(None, None, 4), [7, 1, 1], np.array([0, 9]), np.arange(10) % 3 == 0],
+)
+def test_a_part_of_the_images_keeps_its_labels(part):
+    whole = numbered(10)
+    found = whole[part]
+    assert type(found) is data.Images and (found.name, found.class_names) == (
+        "numbers",
+        ("any",) * 10,
+    )
+    np.testing.assert_array_equal(found.labels, np.arange(10)[part])
+    np.testing.assert_array_equal(found.images, whole.images[part])
+    assert sorted(orders(found.batches(len(found)))[0]) == sorted(found.labels)
+
+
+def test_two_slices_share_the_images_out_without_a_copy():
+    whole = numbered(10)
+    train, held_out = whole[:-4], whole[-4:]
+    assert (len(train), len(held_out)) == (6, 4)
+    assert sorted([*train.labels, *held_out.labels]) == list(range(10))
+    assert np.shares_memory(train.images, whole.images)
+
+
+@pytest.mark.parametrize("index", [0, -1, np.int64(3)])
+def test_a_single_index_is_refused(index):
+    with pytest.raises(
+        TypeError, match=rf"Take a slice, such as \[{index}:.* or `images\[{index}\]`"
+    ):
+        numbered(10)[index]
+
+
+@pytest.mark.parametrize("part", [slice(5, 5), slice(10, None), [], np.zeros(10, bool)])
+def test_nothing_left_is_refused(part):
+    with pytest.raises(ValueError, match=r"images must be .* with N of at least 1"):
+        numbered(10)[part]
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

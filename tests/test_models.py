@@ -1,9 +1,14 @@
 """The networks: shapes, ranges, number of weights, and what they refuse."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from gan_course import models
+
+PRETRAINED = ("mnist_classifier", "fashion_mnist_classifier")
 
 
 def test_the_classic_pair_has_the_weights_of_100_128_784_and_784_128_1():
@@ -67,3 +72,97 @@ def test_wrong_sizes_name_the_argument(arguments, name):
 def test_wrong_dropout(dropout):
     with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\), came"):
         models.mlp_discriminator(dropout=dropout)
+
+
+# The classifier of the metrics
+
+
+def test_the_classifier_ends_in_logits_and_names_its_features():
+    network = models.image_classifier((12, 10, 3), classes=4)
+    assert network.output_shape == (None, 4)
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 12, 10, 3)).astype("float32")
+    assert not np.allclose(network(images).numpy().sum(axis=1), 1)  # no softmax
+    assert network.get_layer("features").output.shape[-1] == 96
+    assert models.image_classifier().count_params() < 250_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"input_shape": (28, 28)}, "at least 8 x 8, came"),
+        ({"input_shape": (28, 7, 1)}, "at least 8 x 8, came"),
+        ({"input_shape": (28.0, 28, 1)}, "input_shape must hold whole numbers"),
+        ({"classes": 0}, "classes must hold whole numbers of at least 1, came"),
+        ({"classes": True}, "classes must hold whole numbers of at least 1, came"),
+    ],
+)
+def test_a_classifier_of_wrong_sizes(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        models.image_classifier(**arguments)
+
+
+# Weights that come with the course
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """A copy of data/pretrained, free to be damaged."""
+    folder = tmp_path / "pretrained"
+    shutil.copytree(models.PRETRAINED, folder)
+    monkeypatch.setattr(models, "PRETRAINED", folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_pretrained_classifiers_are_small_and_as_good_as_they_have_to_be(name):
+    assert (models.PRETRAINED / f"{name}.weights.h5").stat().st_size < 1_000_000
+    card = models.pretrained_card(name)
+    data_set = name.removesuffix("_classifier")
+    least = {"mnist": 0.993, "fashion_mnist": 0.92}[data_set]
+    assert card["accuracy"][f"{data_set} test"] >= least
+    assert card["feature_scale"] > 0 and data_set in card["trained_on"]
+    network = models.pretrained(name)
+    assert network.input_shape == (None, 28, 28, 1) and network.output_shape == (None, 10)
+    assert {variable.dtype for variable in network.weights} == {"float32"}
+
+
+def test_pretrained_weights_are_the_same_each_time():
+    first, second = (models.pretrained("mnist_classifier").get_weights() for _ in range(2))
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+    new = models.image_classifier().get_weights()
+    assert not np.array_equal(first[0], new[0])
+
+
+def test_damaged_weights_are_refused(stored):
+    weights = stored / "mnist_classifier.weights.h5"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(
+        RuntimeError, match=r"weights.h5 is damaged.*git checkout -- data/pretrained"
+    ):
+        models.pretrained("mnist_classifier")
+    weights.write_bytes(content[:1000])
+    with pytest.raises(RuntimeError, match=r"weights.h5 is damaged"):
+        models.pretrained("mnist_classifier")
+    weights.unlink()
+    with pytest.raises(RuntimeError, match=r"weights.h5 is missing.*git checkout"):
+        models.pretrained("mnist_classifier")
+    models.pretrained("fashion_mnist_classifier")
+
+
+def test_a_card_of_another_format_is_refused(stored):
+    path = stored / "mnist_classifier.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**card, "format": 2}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mnist_classifier.json has format 2, .*reads format 1"):
+        models.pretrained("mnist_classifier")
+
+
+def test_other_names_are_refused(stored):
+    names = "fashion_mnist_classifier, mnist_classifier"
+    with pytest.raises(ValueError, match=f"name must be one of {names}; came 'mnist'"):
+        models.pretrained("mnist")
+    shutil.rmtree(stored)
+    with pytest.raises(ValueError, match="name must be one of none; came 'mnist_classifier'"):
+        models.pretrained("mnist_classifier")

@@ -219,6 +219,68 @@ def test_before_the_first_step_there_is_no_average_to_draw_with():
     assert gan.generate(3).std() > 0
 
 
+def averaged(gan_seed=0):
+    optimizer = keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9)
+    return make(seed=gan_seed, generator_optimizer=optimizer)
+
+
+@pytest.mark.parametrize("maker", [make, averaged])
+def test_weights_put_back_generate_what_they_did(maker):
+    gan = maker()
+    gan.fit(batches(), epochs=2, verbose=0)
+    kept, images = gan.get_weights(), gan.generate(5)
+    gan.fit(batches(), epochs=2, verbose=0)
+    assert not np.array_equal(gan.generate(5), images)
+    gan.set_weights(kept)
+    assert np.array_equal(gan.generate(5), images)
+    assert identical(gan.get_weights(), kept)
+    new = maker()  # never trained
+    new.set_weights(kept)
+    assert np.array_equal(new.generate(5), images)
+
+
+def test_weights_are_those_of_both_networks_and_then_the_averages():
+    assert len(make().get_weights()) == len(make().weights) == 8
+    gan = averaged()
+    gan.fit(batches(), verbose=0)
+    kept = gan.get_weights()
+    assert len(kept) == 8 + 4 and identical(kept[:8], weights(gan))
+    shapes = [variable.shape for variable in gan.generator.trainable_variables]
+    assert [average.shape for average in kept[8:]] == shapes
+    assert not close(kept[8:], weights(gan.generator))
+
+
+def test_weights_of_a_scaled_optimizer_and_of_an_uncompiled_gan():
+    inner = keras.optimizers.Adam(0.1, use_ema=True)
+    assert (
+        len(make(generator_optimizer=keras.optimizers.LossScaleOptimizer(inner)).get_weights())
+        == 12
+    )
+    assert len(make(compiled=False).get_weights()) == 8
+
+
+def test_weights_with_averages_do_not_fit_where_none_are_kept():
+    with pytest.raises(ValueError, match=r"8 arrays .* and 0 averages .*came 12.*use_ema=True"):
+        make().set_weights(averaged().get_weights())
+    with pytest.raises(ValueError, match=r"8 arrays .* and 4 averages .*came 8 arrays"):
+        averaged().set_weights(make().get_weights())
+
+
+@pytest.mark.parametrize("maker", [make, averaged])
+def test_early_stopping_restores_the_best_epoch(maker):
+    gan, images = maker(), []
+
+    class Worse(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            images.append(gan.generate(5))
+            logs["badness"] = [3.0, 1.0, 2.0, 4.0][epoch]
+
+    stop = keras.callbacks.EarlyStopping("badness", mode="min", restore_best_weights=True)
+    gan.fit(batches(), epochs=4, callbacks=[Worse(), stop], verbose=0)
+    assert len(images) == 3 and not np.array_equal(images[1], images[2])
+    assert np.array_equal(gan.generate(5), images[1])
+
+
 # Saving
 
 

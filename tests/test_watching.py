@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gan_course import callbacks, models, plots, training
+from gan_course import callbacks, metrics, models, plots, training
 
 matplotlib.use("Agg")
 
@@ -106,5 +106,135 @@ def test_a_second_training_begins_a_new_film():
 
 
 def test_sample_grid_refuses_every_zero():
-    with pytest.raises(ValueError, match="every must be at least 1"):
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1, came 0"):
         callbacks.SampleGrid(every=0)
+
+
+# Scores while training
+
+HELD_OUT = np.random.default_rng(0).normal(np.linspace(-0.8, 0.8, 9), 0.2, (40, 9))
+HELD_OUT = np.clip(HELD_OUT, -1, 1).astype("float32").reshape(40, 3, 3, 1)
+BATCHES = tf.data.Dataset.from_tensor_slices(HELD_OUT[::-1]).batch(20)
+
+
+def scoring_gan(**arguments):
+    keras.utils.set_random_seed(0)
+    gan = training.GAN(
+        models.mlp_generator(2, (8,), (3, 3, 1), batch_norm=True),
+        models.mlp_discriminator((3, 3, 1), (8,)),
+        latent_dim=2,
+    )
+    gan.compile(
+        generator_optimizer=keras.optimizers.Adam(0.05, **arguments),
+        discriminator_optimizer=keras.optimizers.Adam(0.05),
+    )
+    return gan
+
+
+def frechet_score(**arguments):
+    return callbacks.FrechetScore(HELD_OUT, count=30, features=metrics.pixels, **arguments)
+
+
+class Remember(keras.callbacks.Callback):
+    """Keeps what is generated after each epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.images = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.images.append(self.model.generate(30, seed=0))
+
+
+def test_scores_are_those_of_the_images_after_each_epoch():
+    gan, seen = scoring_gan(), Remember()
+    others = {"kid": metrics.KernelDistance(HELD_OUT, metrics.pixels), "mean": np.mean}
+    scores = frechet_score(others=others)
+    history = gan.fit(BATCHES, epochs=3, callbacks=[scores, seen], verbose=0).history
+    assert set(history) == {"d_loss", "g_loss", "d_accuracy", "val_fid", "val_kid", "val_mean"}
+    distance = metrics.FrechetDistance(HELD_OUT, metrics.pixels)
+    assert history["val_fid"] == [float(distance(images)) for images in seen.images]
+    assert history["val_kid"] == [float(others["kid"](images)) for images in seen.images]
+    assert {type(value) for values in history.values() for value in values} == {float}
+    assert len(set(history["val_fid"])) == 3
+
+
+def test_between_scores_the_last_one_is_repeated():
+    calls = []
+    scores = frechet_score(every=3, others={"calls": lambda images: calls.append(1) or len(calls)})
+    gan = scoring_gan()
+    found = gan.fit(BATCHES, epochs=8, callbacks=[scores], verbose=0).history["val_calls"]
+    assert found == [1, 1, 2, 2, 2, 3, 3, 4]  # the first epoch, every third, and the last
+    again = gan.fit(BATCHES, epochs=2, callbacks=[scores], verbose=0).history["val_calls"]
+    assert again == [5, 6]  # nothing is left of the training before
+
+
+def test_scoring_does_not_change_the_training():
+    for arguments in ({}, {"use_ema": True}):
+        scored, alone = scoring_gan(**arguments), scoring_gan(**arguments)
+        scored.fit(BATCHES, epochs=3, callbacks=[frechet_score()], verbose=0)
+        alone.fit(BATCHES, epochs=3, verbose=0)
+        pairs = zip(scored.get_weights(), alone.get_weights(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"use_ema": True, "ema_momentum": 0.7}])
+def test_early_stopping_restores_the_images_of_the_best_epoch(arguments):
+    gan, seen = scoring_gan(**arguments), Remember()
+    stop = keras.callbacks.EarlyStopping(
+        "val_fid", mode="min", patience=4, restore_best_weights=True
+    )
+    run = gan.fit(BATCHES, epochs=40, callbacks=[frechet_score(), stop, seen], verbose=0)
+    best = int(np.argmin(run.history["val_fid"]))
+    assert len(seen.images) == best + 1 + 4 < 40
+    assert best > 0 and not np.array_equal(seen.images[best], seen.images[-1])
+    assert np.array_equal(gan.generate(30, seed=0), seen.images[best])
+
+
+@pytest.mark.parametrize("arguments", [{}, {"use_ema": True, "ema_momentum": 0.7}])
+def test_a_checkpoint_keeps_the_images_of_the_best_epoch(arguments, tmp_path):
+    gan, seen, path = scoring_gan(**arguments), Remember(), tmp_path / "best.keras"
+    keep = keras.callbacks.ModelCheckpoint(path, "val_fid", mode="min", save_best_only=True)
+    run = gan.fit(BATCHES, epochs=8, callbacks=[frechet_score(), keep, seen], verbose=0)
+    best = int(np.argmin(run.history["val_fid"]))
+    assert best < 7
+    loaded = keras.saving.load_model(path)
+    assert np.array_equal(loaded.generate(30, seed=0), seen.images[best])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"every": 0}, "every must be a whole number of at least 1, came 0"),
+        ({"every": 1.5}, "every must be a whole number of at least 1, came 1.5"),
+        ({"count": 1}, "count must be a whole number of at least 2, came 1"),
+        ({"count": True}, "count must be a whole number of at least 2, came True"),
+        ({"features": "mnist"}, r"reference: images must have the shape \(N, 28, 28, 1\)"),
+    ],
+)
+def test_frechet_score_refuses(arguments, words):
+    arguments = {"features": metrics.pixels, **arguments}
+    with pytest.raises(ValueError, match=words):
+        callbacks.FrechetScore(HELD_OUT, **arguments)
+
+
+class Diverge(keras.callbacks.Callback):
+    """Breaks the generator at the beginning of the third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            variable = self.model.generator.trainable_variables[0]
+            variable.assign(np.full(variable.shape, np.nan))
+
+
+def test_a_diverged_gan_scores_nan_and_the_best_weights_come_back():
+    gan = scoring_gan()
+    stop = keras.callbacks.EarlyStopping(
+        "val_fid", mode="min", patience=2, restore_best_weights=True
+    )
+    with pytest.warns(
+        UserWarning, match="NaN or infinity after epoch 3: the training has diverged"
+    ):
+        run = gan.fit(BATCHES, epochs=9, callbacks=[Diverge(), frechet_score(), stop], verbose=0)
+    scores = run.history["val_fid"]
+    assert np.isfinite(scores[:2]).all() and np.isnan(scores[2:]).all() and len(scores) < 9
+    assert np.isfinite(gan.generate(30)).all()
