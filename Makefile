@@ -4,13 +4,14 @@
 #                            tensorflow[and-cuda]; auto: as before, else cuda if Linux has an
 #                            NVIDIA GPU, else plain
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
+#   BENCH=metrics_speed      the benchmark to run
 #   LAB="--no-browser"       further options for JupyterLab
 # Written for GNU make 3.81 (the one of macOS) and newer, and for any POSIX shell.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test notebooks run-notebooks check lint doctor progress reset update lock clean
+.PHONY: FORCE help lab test notebooks run-notebooks bench check lint doctor progress reset update lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -48,6 +49,10 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 	@$(BUILD) --execute $(LESSON)
 	@$(BUILD) --table
 
+bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
+	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping); do \
+		$(PY) -m benchmarks.$$name; done
+
 check: lint ## lint, and see that the stored notebooks are true to their sources
 	@$(BUILD) --check
 
@@ -78,7 +83,7 @@ lock: .venv/.dev ## renew constraints.txt, the tested versions
 
 clean: ## remove what make made, but never workbook/
 	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
-	@find conftest.py gan_course tests tools -name __pycache__ -prune -exec rm -rf {} +
+	@find conftest.py gan_course tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # --- installing ----------------------------------------------------------------------------------
 

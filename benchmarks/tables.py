@@ -7,7 +7,6 @@ says which settings it belongs to, and with which versions it was made.
 import json
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -15,14 +14,14 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 def versions():
     """What the numbers of a row may depend on besides its settings."""
-    names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
-    found = {}
-    for name, packages in names.items():
-        for package in packages:
-            try:
-                found[name] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                continue
+    import keras
+    import numpy
+    import sklearn
+    import tensorflow
+
+    found = {
+        package.__name__: package.__version__ for package in (tensorflow, keras, numpy, sklearn)
+    }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"python": platform.python_version(), **found, "cores": cores}
 
@@ -40,18 +39,17 @@ class Table:
         self.path, self.keys = Path(folder) / f"{name}.jsonl", tuple(keys)
 
     def rows(self):
-        """All whole rows, oldest first; what an interruption left half-written is not one."""
+        """All rows, oldest first."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
 
     def has(self, **settings):
         """Whether there is a row with these settings."""
         return any(all(row[key] == settings[key] for key in self.keys) for row in self.rows())
 
     def append(self, row):
-        """Add a row, a dict with at least the keys, and show it."""
+        """Add a row, a dict with at least the keys, and show it. One process at a time may."""
         rows = [*self.rows(), {**row, "versions": versions()}]
         text = "".join(json.dumps(each) + "\n" for each in rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +68,9 @@ class Table:
         """
         ruler = ["---"] * len(header)
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in [header, ruler, *lines])
-        found = self.rows()[-1]["versions"]
-        made = ", ".join(f"{name} {value}" for name, value in found.items())
+        made = {", ".join(f"{k} {v}" for k, v in row["versions"].items()) for row in self.rows()}
         self.path.with_suffix(".md").write_text(
-            f"# {title}\n\n{text}\n\n{table}\n\nMade with {made}.\n", encoding="utf-8", newline="\n"
+            f"# {title}\n\n{text}\n\n{table}\n\nMade with {'; '.join(sorted(made))}.\n",
+            encoding="utf-8",
+            newline="\n",
         )

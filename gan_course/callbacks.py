@@ -87,7 +87,7 @@ class FrechetScore(keras.callbacks.Callback):
 
     Args:
         held_out: real images (N, ...) that the GAN is not trained on.
-        count: samples to score. Fewer are faster, and make every score larger.
+        count: samples to score. Fewer are faster, and make the distance larger.
         every: a score after every so many epochs, the first and the last one; between, the latest
             is repeated. To `EarlyStopping` a repetition is an epoch without progress: let its
             `patience` be a multiple of `every`.
@@ -97,7 +97,8 @@ class FrechetScore(keras.callbacks.Callback):
             {"kid": metrics.KernelDistance(held_out)} writes "val_kid".
 
     Raises:
-        ValueError: a count or every below 1, or images that `metrics.FrechetDistance` refuses.
+        ValueError: a count below 2, an every below 1, or images that `metrics.FrechetDistance`
+            refuses.
 
     Example:
         train, held_out = digits[:-5_000], digits[-5_000:]

@@ -113,7 +113,9 @@ class Images:
             ValueError: if nothing is left.
         """
         if isinstance(part, numbers.Integral):
-            raise TypeError(f"Take a slice, such as [{part}:{part + 1}], or `images[{part}]`.")
+            raise TypeError(
+                f"part must be a slice or a list of indices, got {part}; [[{part}]] is one image."
+            )
         return dataclasses.replace(self, images=self.images[part], labels=self.labels[part])
 
     def batches(self, batch_size, seed=0, augment=None):

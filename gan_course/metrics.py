@@ -27,7 +27,9 @@ class Score(float):
     """A number with the standard error of its estimate.
 
     Attributes:
-        error: one standard deviation of the estimate, NaN if it could not be estimated.
+        error: one standard deviation of the estimate, NaN if it could not be estimated. It says
+            how much other samples of the same generator would move the score, and nothing about
+            another training.
     """
 
     def __new__(cls, value, error=np.nan):
@@ -170,7 +172,8 @@ class InceptionFeatures:
     """Features of color images: the last pooling of Inception v3, trained on ImageNet.
 
     The network (92 MB) is downloaded by Keras when this is made for the first time. Its weights are
-    Keras' own: distances cannot be compared with published ones, which use another conversion.
+    Keras' own: distances cannot be compared with published ones, which use other weights and
+    another resizing (Parmar et al. 2022, https://arxiv.org/abs/2104.11222).
 
     Raises:
         ConnectionError: the network is neither on this machine nor can it be downloaded.
@@ -179,8 +182,11 @@ class InceptionFeatures:
     def __init__(self):
         import keras
 
+        from gan_course import models
+
         try:
-            self._model = keras.applications.InceptionV3(include_top=False, pooling="avg")
+            with models.float32_policy():
+                self._model = keras.applications.InceptionV3(include_top=False, pooling="avg")
         except Exception as error:  # Keras turns what the download meets into several types
             raise ConnectionError(
                 "Inception v3 is not on this machine and could not be downloaded "
@@ -211,7 +217,7 @@ class InceptionFeatures:
         for start in range(0, len(images), 50):
             batch = tf.image.resize(images[start : start + 50], (299, 299), antialias=True)
             batch = tf.broadcast_to(batch, (*batch.shape[:3], 3))
-            features.append(self._model(tf.clip_by_value(batch, -1.0, 1.0)).numpy())
+            features.append(self._model(tf.clip_by_value(batch, -1.0, 1.0), training=False).numpy())
         return np.concatenate(features)
 
 
@@ -444,8 +450,10 @@ class FrechetDistance:
 
     Heusel et al. 2017, https://arxiv.org/abs/1706.08500. Both sets of features are described by
     mean and covariance, and the distance is that of two Gaussians. It is 0 only for infinitely many
-    samples: identical distributions score about 2d/N + d(d + 1)/2N for two sets of N samples of d
-    features with variance 1. `floor` tells what perfect samples score.
+    samples: for two sets of N samples of d independent normal features with variance 1 it is about
+    2d/N + d(d + 1)/(2N), and less where features are correlated. `floor` tells what perfect samples
+    score. Of other generators the excess may differ (Chong and Forsyth 2020,
+    https://arxiv.org/abs/1911.07023).
 
     Args:
         reference: real samples (N, ...), or an iterable of batches of them. Their statistics are
@@ -630,7 +638,8 @@ class InceptionScore:
 
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498: exp of the mean Kullback-Leibler
     divergence from each image's class probabilities to their mean. From 1 to the number of classes,
-    more is better. It looks at generated images only: hold it against the score of real ones.
+    more is better; fewer images in a split make it smaller. It looks at generated images only: hold
+    it against the score of as many real ones.
 
     Args:
         classifier: "mnist", "digits", "fashion_mnist", or a callable from samples (N, ...) to class
@@ -691,12 +700,13 @@ class PrecisionRecall:
     """Fidelity and diversity, apart.
 
     Attributes:
-        precision: share of generated samples within the real manifold (fidelity).
+        precision: share of generated samples within the real manifold (fidelity); below 1 for the
+            real distribution, too, like recall.
         recall: share of real samples within the generated manifold (diversity).
         density: how many real neighborhoods a generated sample lies in, over k; about 1 for the
             real distribution, and robust against outliers where precision is not.
         coverage: share of real samples with a generated one in their neighborhood; 1 - 2^-k for the
-            real distribution.
+            real distribution and equal numbers.
     """
 
     precision: Score
@@ -721,7 +731,7 @@ def precision_recall(real, fake, k=3, features="mnist"):
 
     Args:
         real, fake: samples (N, ...) and (M, ...), or iterables of batches of them.
-        k: which neighbor the balls reach to.
+        k: which neighbor the balls reach to; density and coverage are often given for k = 5.
         features: see `get_features`.
 
     Returns:
@@ -778,7 +788,7 @@ def _radii(features, k):
 
 
 @dataclasses.dataclass(frozen=True)
-class Coverage:
+class ModeCoverage:
     """Which modes or classes were found.
 
     Attributes:
@@ -810,7 +820,7 @@ def mode_coverage(samples, centers, std):
     quality within three standard deviations of the nearest center, and a mode is captured if a
     sample of high quality is nearest to it. A perfect generator in two dimensions has
     1 - exp(-4.5) = 98.9% of high quality; more means that its modes are too narrow. The reverse KL
-    of N perfect samples is about (modes - 1) / 2N.
+    of N perfect samples is about (modes - 1) / (2N).
 
     Args:
         samples: (N, d), usually d = 2.
@@ -818,8 +828,8 @@ def mode_coverage(samples, centers, std):
         std: standard deviation of each mode, in every direction.
 
     Returns:
-        Coverage: the errors are jackknives over 10 parts of the samples, NaN where there are fewer
-        than 20.
+        ModeCoverage: the errors are jackknives over 10 parts of the samples, NaN where there are
+        fewer than 20.
 
     Raises:
         ValueError: shapes that do not fit, centers that coincide, or values that are not finite.
@@ -858,7 +868,7 @@ def class_coverage(images, classifier="mnist", minimum=1):
         minimum: images that a class needs to count as found.
 
     Returns:
-        Coverage: `high_quality` is None; the errors are jackknives over 10 parts of the images,
+        ModeCoverage: `high_quality` is None; the errors are jackknives over 10 parts of the images,
         NaN where there are fewer than 20.
 
     Raises:
@@ -893,7 +903,7 @@ def _coverage(nearest, good, modes, minimum=1):
         errors = _jackknife([scores(np.arange(BLOCKS) != b) for b in range(BLOCKS)])
     captured, quality, reverse_kl = map(Score, scores(slice(None)), errors)
     shares = all_counts.sum(axis=0) / len(nearest)
-    return Coverage(captured, modes, None if good is None else quality, reverse_kl, shares)
+    return ModeCoverage(captured, modes, None if good is None else quality, reverse_kl, shares)
 
 
 # --- Memorizing
@@ -934,9 +944,10 @@ def _nearest(samples, reference, k=1):
 def copying_score(samples, train, held_out, features=pixels):
     """How often a generated sample is closer to the training set than an unseen real sample is.
 
-    The statistic of Meehan et al. 2020, https://arxiv.org/abs/2004.05675, without its cells: 1/2
-    if generated samples keep the same distance as real ones, near 1 if the training images are
-    copied, near 0 if samples are far from them, as unrealistic ones are.
+    The statistic of Meehan et al. 2020, https://arxiv.org/abs/2004.05675, the other way round and
+    without their cells: 1/2 if generated samples keep the same distance as real ones, 1 if they are
+    exact copies, near 0 if they are far from the training images, as unrealistic ones are. Copies
+    that were moved are not seen, and copies mixed with bad samples may also give 1/2.
 
     Args:
         samples: generated samples (N, ...).

@@ -1,5 +1,6 @@
 """Keras builders for generators, discriminators and classifiers, one function a network."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -101,7 +102,7 @@ def _doublings(name, shape):
         side, count = side // 2, count + 1
     if len(shape) != 3 or shape[0] != shape[1] or count < 2 or side > 7 or shape[2] not in (1, 3):
         raise ValueError(
-            f"{name} must be (side, side, 1 or 3), with a side of 4 to 7 times a power of two, "
+            f"{name} must be (side, side, 1 or 3), with a side of 4 to 7 times 4, 8, 16 and so on, "
             f"such as 28, 32 or 64; came {shape}."
         )
     return count
@@ -209,8 +210,19 @@ def image_classifier(input_shape=(28, 28, 1), classes=10, name="classifier"):
     model.add(layers.Flatten())
     model.add(layers.Dropout(0.3))
     model.add(layers.Dense(64, activation="relu"))
-    model.add(layers.Dense(classes))
+    model.add(layers.Dense(classes, dtype="float32"))
     return model
+
+
+@contextlib.contextmanager
+def float32_policy():
+    """Build networks in float32, whatever the global precision is."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def pretrained_card(name):
@@ -227,7 +239,10 @@ def pretrained_card(name):
     """
     names = sorted(card.stem for card in PRETRAINED.glob("*.json"))
     if name not in names:
-        raise ValueError(f"name must be one of {', '.join(names) or 'none'}; came {name!r}.")
+        raise ValueError(
+            f"name must be one of those in {PRETRAINED}: {', '.join(names) or 'there are none'}; "
+            f"came {name!r}."
+        )
     card = json.loads((PRETRAINED / f"{name}.json").read_text(encoding="utf-8"))
     if card["format"] != CARD_FORMAT:
         raise ValueError(
@@ -253,18 +268,17 @@ def pretrained(name):
     card = pretrained_card(name)
     weights = PRETRAINED / f"{name}.weights.h5"
     if not weights.is_file():
-        raise RuntimeError(f"{weights} is missing. Get it anew: git checkout -- data/pretrained")
+        raise RuntimeError(
+            f"{weights} is missing. Get it anew: git checkout -- data/pretrained, or download the "
+            "course again."
+        )
     if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
         raise RuntimeError(
             f"{weights} is damaged: it is not the file that {name}.json describes. Delete it and "
-            "get it anew: git checkout -- data/pretrained"
+            "get it anew: git checkout -- data/pretrained, or download the course again."
         )
     builders = {"image_classifier": image_classifier}
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with float32_policy():
         model = builders[card["builder"]](**card["arguments"])
-    finally:
-        keras.config.set_dtype_policy(policy)
     model.load_weights(weights)
     return model

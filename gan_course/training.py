@@ -260,22 +260,17 @@ class GAN(keras.Model):
         with self._averaged_weights():
             return np.concatenate([self._sample(latents[i : i + 500]).numpy() for i in starts])
 
-    def _averaging_optimizer(self):
-        """The optimizer that keeps averages of the generator's weights, or None."""
-        optimizer = getattr(self, "generator_optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-        return optimizer if getattr(optimizer, "use_ema", False) else None
-
     @contextlib.contextmanager
     def _averaged_weights(self):
         """Put the generator's averaged weights in place, and the raw ones back at the end."""
-        optimizer = self._averaging_optimizer()
-        if not any(average.numpy().any() for average in self._averages()):  # none before a step
+        averages = [average.numpy() for average in self._averages()]
+        if not any(average.any() for average in averages):  # all zero before the first step
             yield
             return
         variables = self.generator.trainable_variables
         raw = [variable.numpy() for variable in variables]
-        optimizer.finalize_variable_values(variables)
+        for variable, value in zip(variables, averages, strict=True):
+            variable.assign(value)
         try:
             yield
         finally:
@@ -290,7 +285,7 @@ class GAN(keras.Model):
         return super().get_weights() + [average.numpy() for average in self._averages()]
 
     def set_weights(self, weights):
-        """Put back what `get_weights` returned.
+        """Put back what `get_weights` returned; the optimizers' own averages stay as they are.
 
         Raises:
             ValueError: weights of other networks, or with averages where none are kept.
@@ -307,8 +302,11 @@ class GAN(keras.Model):
             variable.assign(value)
 
     def _averages(self):
-        optimizer = self._averaging_optimizer()
-        return optimizer._model_variables_moving_average if optimizer else []
+        """The averages of the generator's weights that its optimizer keeps, if it keeps any."""
+        optimizer = getattr(self, "generator_optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        keeps = getattr(optimizer, "use_ema", False)
+        return optimizer._model_variables_moving_average if keeps else []
 
     # Saving: everything that is needed to go on training as if nothing had happened.
 

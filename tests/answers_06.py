@@ -90,6 +90,10 @@ WRONG = {
             lambda m1, s1, m2, s2: (m1 - m2) ** 2 + s1 + s2 - 2 * np.sqrt(s1 * s2),
             "C is the variance",
         ),
+        (
+            lambda m1, s1, m2, s2: (m1 - m2) ** 2 + s1**2 + s2**2 - 2 * np.sqrt(s1 * s2),
+            "no further root",
+        ),
         (lambda m1, s1, m2, s2: abs(m1 - m2) + abs(s1 - s2), "Both differences are squared"),
         (lambda m1, s1, m2, s2: abs(m1 - m2) + (s1 - s2) ** 2, "first term is squared"),
         (lambda m1, s1, m2, s2: np.hypot(m1 - m2, s1 - s2), "no root over the whole"),
@@ -152,16 +156,23 @@ WRONG = {
         ),
         (lambda p: np.exp(scipy.stats.entropy(p, axis=1).mean()), "entropy of each image alone"),
         (lambda p: np.exp((p * np.log(p / p.mean(0))).sum()), "not their sum"),
+        (lambda p: np.exp((p * np.log(p / p.mean(0))).sum(axis=0).mean()), "classes, axis=1"),
+        (lambda p: np.exp((p * np.log(p / p.mean())).sum(axis=1).mean()), "axis=0"),
+        (lambda p: np.exp((p * np.log(p / p.mean(0))).sum(axis=1)), "one number is left"),
     ],
     "6.4": [
         (lambda d, real, fake: (d <= real[:, None]).any(axis=0).mean(), "This is precision"),
         (lambda d, real, fake: (d <= real[:, None]).any(axis=1).mean(), "generated images' radii"),
         (lambda d, real, fake: (d <= fake).any(axis=0).mean(), "axis=1"),
         (lambda d, real, fake: (d <= fake).mean(), "any over the generated"),
+        (
+            lambda d, real, fake: (d.min(axis=1) <= fake[d.argmin(axis=1)]).mean(),
+            "Every ball counts",
+        ),
         (lambda d, real, fake: (d <= fake).all(axis=1).mean(), "any, not all"),
         (lambda d, real, fake: (d <= fake).any(axis=1).sum(), "share is wanted"),
         (lambda d, real, fake: 1 - (d <= fake).any(axis=1).mean(), "missed"),
-        (lambda d, real, fake: (d <= fake).any(axis=1), "mean"),
+        (lambda d, real, fake: (d <= fake).any(axis=1), "share is their mean"),
     ],
     "6.5": [
         ({**ALL, "A": ALL["D"], "D": ALL["A"]}, "Look for"),
@@ -171,7 +182,7 @@ WRONG = {
     ],
     "6.6": [
         (lambda images, labels, count: np.repeat(images[:1], count, axis=0), "one class"),
-        (lambda images, labels, count: images[:count], "Do all ten classes"),
+        (lambda images, labels, count: images[:count], "How few different"),
         (lambda images, labels, count: np.zeros((count, 28, 28, 1)), "one class"),
         (lambda images, labels, count: surest(images), "wants two things"),
         (lambda images, labels, count: 255 * np.ones((count, 28, 28, 1)), "wants two things"),
@@ -179,7 +190,7 @@ WRONG = {
             lambda images, labels, count: np.stack([images[labels == c][0] for c in range(10)])[
                 np.arange(count) % 10
             ],
-            "sure of each",
+            "doubt or misread",
         ),
     ],
 }

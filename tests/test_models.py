@@ -166,3 +166,45 @@ def test_other_names_are_refused(stored):
     shutil.rmtree(stored)
     with pytest.raises(ValueError, match="name must be one of none; came 'mnist_classifier'"):
         models.pretrained("mnist_classifier")
+
+
+# DCGAN
+
+
+@pytest.mark.parametrize(
+    ("shape", "maps"),
+    [
+        ((28, 28, 1), [(7, 96), (14, 64), (28, 1)]),
+        ((32, 32, 3), [(4, 128), (8, 96), (16, 64), (32, 3)]),
+        ((64, 64, 3), [(4, 160), (8, 128), (16, 96), (32, 64), (64, 3)]),
+    ],
+)
+def test_the_dcgan_generator_doubles_its_maps(shape, maps):
+    generator = models.dcgan_generator(16, shape)
+    found = [
+        layer.output.shape[1:]
+        for layer in generator.layers
+        if layer.__class__.__name__ in ("Reshape", "Conv2DTranspose")
+    ]
+    assert [(side, channels) for side, _, channels in found] == maps
+    images = generator(np.random.default_rng(0).normal(size=(3, 16))).numpy()
+    assert images.shape == (3, *shape) and np.abs(images).max() <= 1
+
+
+@pytest.mark.parametrize(("shape", "last"), [((28, 28, 1), 64), ((64, 64, 3), 256)])
+def test_the_dcgan_discriminator_halves_to_one_logit(shape, last):
+    discriminator = models.dcgan_discriminator(shape)
+    maps = [layer.output.shape for layer in discriminator.layers if len(layer.output.shape) == 4]
+    assert maps[-1][-1] == last and 4 <= maps[-1][1] <= 7
+    logits = discriminator(np.zeros((3, *shape), "float32"))
+    assert logits.shape == (3, 1) and logits.dtype == "float32"
+    assert not hasattr(discriminator.layers[-1].activation, "alpha")
+    assert discriminator.layers[-1].activation.__name__ == "linear"
+
+
+@pytest.mark.parametrize("shape", [(30, 30, 1), (28, 32, 1), (28, 28, 2), (28, 28), (7, 7, 1), 28])
+def test_dcgan_refuses_sizes_that_do_not_fit(shape):
+    with pytest.raises(ValueError, match=r"output_shape must be .* 28, 32 or 64; came"):
+        models.dcgan_generator(16, shape)
+    with pytest.raises(ValueError, match=r"input_shape must be .* 28, 32 or 64; came"):
+        models.dcgan_discriminator(shape)

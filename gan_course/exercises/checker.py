@@ -359,8 +359,11 @@ def call(function, *args):
     return result
 
 
-def as_array(value, shape, what):
-    """The value as a float array of the given shape, whatever library it came from."""
+def as_array(value, shape, what, hint="Take the mean over the batch: tf.reduce_mean(...)."):
+    """The value as a float array of the given shape, whatever library it came from.
+
+    `hint` is for an array where one number was expected.
+    """
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -375,7 +378,7 @@ def as_array(value, shape, what):
             f"{what} has the wrong shape.",
             expected=_shape_in_words(shape),
             came=_shape_in_words(array.shape),
-            hint="Take the mean over the batch: tf.reduce_mean(...)." if mean_missing else None,
+            hint=hint if mean_missing else None,
         )
     return array
 

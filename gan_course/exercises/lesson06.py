@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import scipy.linalg
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from gan_course import data, metrics
 from gan_course.exercises.checker import (
@@ -19,39 +19,38 @@ from gan_course.exercises.checker import (
 
 prediction(
     "6.a",
-    "perfect samples, few of them",
-    right="b",
-    why="Mean and covariance of a sample are a little off, and every error adds to the distance, "
-    "none is taken away. The fewer samples, the larger the errors.",
+    "ten times as many real images",
+    right="c",
+    why="Each estimated mean is off by an error that falls as one over the root of N, and its "
+    "square is what adds to the distance: 1/N. Errors never take anything away.",
     others={
-        "a": "It would be 0 for infinitely many samples. Two finite sets never have quite the same "
-        "mean and covariance, and a distance cannot be negative to make up for it.",
-        "c": "More samples describe the distribution better: the distance falls towards 0.",
+        "a": "It would, if the two sets came from different distributions. But the whole distance "
+        "is made of the errors of finite samples.",
+        "b": "The errors of mean and covariance fall like that; the distance is made of their "
+        "squares.",
     },
 )
 prediction(
     "6.b",
-    "which score sees copies",
+    "the scores of copies",
     right="d",
-    why="All three compare distributions, and the copies have the very distribution of the "
-    "training images. Only a look at the nearest training images tells.",
+    why="None of these numbers asks where an image comes from. Copies have the right mean and "
+    "covariance, they lie among real images, and there are many different ones.",
     others={
-        "a": "The distance compares mean and covariance of features: copies have the right ones.",
-        "b": "Each copy is a perfectly clear image of a class, and all classes are there.",
-        "c": "Copies lie among the real images (precision) and all around them (recall).",
+        "a": "There are tens of thousands of training images to copy, with the mean and covariance "
+        "of real images.",
+        "b": "Copies are real images: they lie where real images lie.",
+        "c": "Copies of all training images lie around the unseen real ones just as those do.",
     },
 )
 prediction(
     "6.c",
-    "training on two hundred images",
+    "training on 256 images",
     right="b",
-    why="The discriminator comes to know its few images by heart: it is right about nearly every "
-    "image, and has little left to teach the generator.",
+    why="The discriminator memorizes its few images, and calls hardly any other real image real.",
     others={
-        "a": "There is less to be learned from 200 images. Look at the curve's level, and at the "
-        "discriminator's accuracy.",
-        "c": "A single epoch may look like it, but over five seeds there is no such trend in these "
-        "5,000 steps.",
+        "a": "There is less to be learned from 256 images. Compare the two bundles of curves.",
+        "c": "Single epochs waver, but in the stored runs no curve rises that far.",
     },
 )
 
@@ -90,6 +89,10 @@ def judge_frechet_1d(answer):
                 "The root is missing: the root of C1 C2 is std_1 times std_2.",
             ),
             (9 + 3.5 - 2 * np.sqrt(1.5), "C is the variance, the square of std."),
+            (
+                9 + 9.25 - 2 * np.sqrt(1.5),
+                "With C = std^2, the root of C1 C2 is std_1 times std_2: no further root.",
+            ),
             (3 + 6.25, "The first term is squared, too: (mean_1 - mean_2)^2."),
             (3 + 2.5, "Both differences are squared."),
             (np.sqrt(15.25), "The squared distance is wanted: no root over the whole."),
@@ -175,9 +178,9 @@ def judge_frechet(answer):
             (np.sqrt(right), "The squared distance is wanted: no root over the whole."),
         ],
     )
-    flat = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])  # rank 1
+    flat = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])  # singular
     round_ = np.array([[3.0, 1.0, 0.5], [1.0, 2.0, 0.3], [0.5, 0.3, 1.0]])
-    with warnings.catch_warnings():  # sqrtm warns that a matrix of rank 1 is singular
+    with warnings.catch_warnings():  # sqrtm warns that the matrix is singular
         warnings.simplefilter("ignore")
         came = _number(call(answer, np.zeros(3), flat, np.zeros(3), round_))
     expected = np.trace(flat + round_) - 2 * _trace_of_root(flat @ round_)
@@ -215,6 +218,9 @@ def _number(value):
 _PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5], [0.9, 0.05, 0.05]])
 
 
+_ONE_SCORE = "Sum over the classes, then the mean over the images, then exp: one number is left."
+
+
 def _inception_score(probabilities):
     overall = probabilities.mean(axis=0)
     divergence = np.sum(probabilities * np.log(probabilities / overall), axis=1)
@@ -241,7 +247,7 @@ def judge_inception_score(answer):
     wrong_axis = np.sum(p * np.log(p / p.mean(axis=1, keepdims=True)), axis=1)
     entropy = -np.sum(p * np.log(p), axis=1)
     compare(
-        as_array(call(answer, p.copy()), (), "The score"),
+        as_array(call(answer, p.copy()), (), "The score", hint=_ONE_SCORE),
         np.exp(divergence.mean()),
         "for four images and three classes",
         mistakes=[
@@ -261,7 +267,10 @@ def judge_inception_score(answer):
                 "The overall distribution is the mean over the images: axis=0.",
             ),
             (np.exp(-divergence.mean()), "The sign is flipped."),
-            (2 ** np.sum(p * np.log2(p / overall), axis=1).mean() / np.log(2), "Natural log."),
+            (
+                np.exp(np.sum(p * np.log(p / overall), axis=0).mean()),
+                "Sum over the classes, axis=1; then take the mean over the images.",
+            ),
             (
                 np.exp(np.sum(p * np.log2(p / overall), axis=1).mean()),
                 "Logarithm and exponential must have the same base: np.log with np.exp.",
@@ -277,18 +286,20 @@ def judge_inception_score(answer):
 
 # 6.4: recall
 
-# Rows are five real images, columns four generated ones.
+# Rows are seven real images, columns four generated ones.
 _DISTANCES = np.array(
     [
-        [0.7, 1.4, 4.1, 3.0],
-        [0.7, 2.3, 2.6, 1.1],
-        [3.8, 0.8, 2.1, 2.7],
-        [2.3, 3.1, 3.8, 4.8],
-        [1.6, 3.3, 3.6, 1.7],
+        [3.5, 2.5, 4.3, 1.9],
+        [2.2, 1.0, 2.3, 3.7],
+        [1.7, 1.9, 1.2, 2.6],
+        [4.8, 4.8, 2.9, 3.3],
+        [0.6, 1.5, 2.9, 2.6],
+        [1.9, 4.0, 4.8, 3.1],
+        [2.8, 3.5, 1.4, 4.5],
     ]
 )
-_REAL_RADII = np.array([0.5, 2.9, 1.2, 1.3, 2.7])
-_FAKE_RADII = np.array([2.0, 1.7, 2.4, 0.6])
+_REAL_RADII = np.array([2.6, 2.4, 0.7, 2.4, 2.9, 1.7, 1.0])
+_FAKE_RADII = np.array([2.1, 2.0, 1.0, 2.8])
 
 
 def _recall(distances, real_radii, fake_radii):
@@ -312,9 +323,14 @@ def judge_recall(answer):
     d, r, f = _DISTANCES, _REAL_RADII, _FAKE_RADII
     inside = d <= f[None, :]
     compare(
-        as_array(call(answer, d.copy(), r.copy(), f.copy()), (), "The recall"),
+        as_array(
+            call(answer, d.copy(), r.copy(), f.copy()),
+            (),
+            "The recall",
+            hint="This has one entry per image. The share is their mean.",
+        ),
         inside.any(axis=1).mean(),
-        "for five real and four generated images",
+        "for seven real and four generated images",
         mistakes=[
             (
                 (d <= r[:, None]).any(axis=0).mean(),
@@ -327,6 +343,10 @@ def judge_recall(answer):
             (
                 inside.any(axis=0).mean(),
                 "This is a share of generated images; recall is a share of real ones: axis=1.",
+            ),
+            (
+                (d.min(axis=1) <= f[d.argmin(axis=1)]).mean(),
+                "Every ball counts, not only that of the nearest generated image.",
             ),
             (inside.mean(), "One ball is enough: any over the generated images, then the mean."),
             (inside.all(axis=1).mean(), "One ball is enough: any, not all."),
@@ -353,11 +373,12 @@ _TELLTALE = {
 }
 
 
-def hidden_generators(train, gan, count=5_000, seed=0):
+def hidden_generators(train, unseen, gan, count=5_000, seed=0):
     """Samples of four generators, one of them `gan`; which is which is exercise 6.5.
 
     Args:
-        train: data.Images that the generators know.
+        train: the data.Images that `gan` was trained on.
+        unseen: other data.Images, which two of the generators are made of.
         gan: a trained training.GAN.
         count: samples of each.
         seed: whole number.
@@ -369,24 +390,26 @@ def hidden_generators(train, gan, count=5_000, seed=0):
     makers = {
         "gan": lambda: gan.generate(count, seed=seed + 1),
         "copies": lambda: train.images[rng.integers(len(train), size=count)],
-        "collapsed": lambda: _one_kind(train, count, rng),
+        "collapsed": lambda: _one_kind(unseen, count, rng),
         "blurry": lambda: gaussian_filter(
-            train.images[rng.integers(len(train), size=count)], sigma=(0, 1, 1, 0)
+            unseen.images[rng.integers(len(unseen), size=count)], sigma=(0, 1, 1, 0)
         ),
     }
     return {letter: makers[kind]() for letter, kind in HIDDEN.items()}
 
 
-def _one_kind(train, count, rng):
-    """Real images of one class, moved by up to a pixel."""
-    chosen = train.images[train.labels == 4]
-    images = chosen[rng.integers(len(chosen), size=count)]
+def _one_kind(images, count, rng):
+    """Real images of one class, moved by up to a pixel so that they are not all the same."""
+    chosen = images.images[images.labels == 4]
+    chosen = chosen[rng.integers(len(chosen), size=count)]
     moves = rng.integers(-1, 2, size=(count, 2))
-    return np.stack([np.roll(i, m, axis=(0, 1)) for i, m in zip(images, moves, strict=True)])
+    return np.stack(
+        [shift(i, (*move, 0), order=0, cval=-1.0) for i, move in zip(chosen, moves, strict=True)]
+    )
 
 
 def gaussian_images(images, count, seed=0):
-    """Images with the mean and covariance of the given ones, and nothing else of them.
+    """Normally distributed pixels with the mean and covariance of images, cut off at -1 and 1.
 
     Args:
         images: float (N, H, W, C) in [-1, 1].
@@ -410,10 +433,10 @@ def gaussian_images(images, count, seed=0):
     solution=dict(HIDDEN),
     hints=(
         "Begin with the last column: which one copies?",
-        "Low recall means that kinds of images are missing; low precision, that images are not "
-        "like real ones; an inception score of 1, that there is one class only.",
+        "Low precision means that images are not like real ones; low recall with high precision, "
+        "that kinds of images are missing; an inception score of 1, that there is one class only.",
         "The copying score finds the copies, the inception score the collapsed one. Of the other "
-        "two, the blurred images have next to no precision.",
+        "two, the blurred images have the lower precision and hardly any recall.",
     ),
 )
 def judge_diagnoses(answer):
@@ -462,11 +485,11 @@ def _ten_pictures(images, labels, count):
 def judge_fooling(answer):
     need_function(answer, "generator")
     digits = data.load("digits")
-    samples = np.asarray(call(answer, digits.images.copy(), digits.labels.copy(), 1000))
-    if samples.shape != (1000, 28, 28, 1):
+    samples = np.asarray(call(answer, digits.images.copy(), digits.labels.copy(), 1500))
+    if samples.shape != (1500, 28, 28, 1):
         raise NotYet(
             "The function must return count images.",
-            expected="an array of shape (1000, 28, 28, 1)",
+            expected="an array of shape (1500, 28, 28, 1)",
             came=f"an array of shape {samples.shape}",
         )
     if not (np.isfinite(samples).all() and samples.min() >= -1 and samples.max() <= 1):
@@ -486,7 +509,8 @@ def judge_fooling(answer):
             "Nearly all images are read as one class, or none is clear: it wants clear images of "
             "all classes, equally often."
             if one_class
-            else "Do all ten classes come equally often, and is the classifier sure of each?",
+            else "Do all ten classes come equally often? And does the classifier doubt or misread "
+            "some of the pictures? Choose those of which it is sure.",
         )
     if coverage >= 0.1:
         raise NotYet(

@@ -1,0 +1,46 @@
+"""Tables that can be taken up again."""
+
+import pytest
+
+from benchmarks import tables
+from gan_course import data
+
+
+@pytest.fixture
+def table(tmp_path):
+    return tables.Table("speed", keys=("name", "size"), folder=tmp_path / "results")
+
+
+def test_rows_are_kept_in_order_with_the_versions(table):
+    assert table.rows() == []
+    table.append({"name": "a", "size": 1, "seconds": 0.5})
+    table.append({"name": "a", "size": 2, "seconds": 0.7})
+    assert [row["size"] for row in table.rows()] == [1, 2]
+    assert table.rows()[0]["seconds"] == 0.5
+    assert {"python", "tensorflow", "keras", "cores"} <= set(table.rows()[0]["versions"])
+
+
+def test_has_looks_at_all_keys_and_nothing_else(table):
+    table.append({"name": "a", "size": 1, "seconds": 0.5})
+    assert table.has(name="a", size=1)
+    assert not table.has(name="a", size=2) and not table.has(name="b", size=1)
+
+
+def test_markdown(table):
+    table.append({"name": "a", "size": 1})
+    table.write_markdown("Speed", "In seconds.", ["name", "size"], [["a", "1"]])
+    text = table.path.with_suffix(".md").read_text()
+    assert "# Speed\n\nIn seconds.\n\n| name | size |\n| --- | --- |\n| a | 1 |\n" in text
+    assert "Made with python" in text
+
+
+def test_stored_results_are_rows():
+    rows = data.stored_results("early_stopping")
+    assert {row["size"] for row in rows} == {256, 55_000}
+    assert all(len(row["val_fid"]) == row["epochs"] for row in rows)
+    assert all(row["val_fid"][row["best_epoch"] - 1] == min(row["val_fid"]) for row in rows)
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ValueError, match=r"name must be one of .*'early_stopping'.*got 'early'"):
+        data.stored_results("early")
