@@ -1,8 +1,10 @@
 """Tables that can be taken up again."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from benchmarks import tables
+from benchmarks import recipes, tables
 from gan_course import data
 
 
@@ -44,3 +46,21 @@ def test_stored_results_are_rows():
 def test_an_unknown_table_is_refused():
     with pytest.raises(ValueError, match=r"name must be one of .*'early_stopping'.*got 'early'"):
         data.stored_results("early")
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
+def test_every_recipe_trains_both_networks_and_samples_images(recipe):
+    trained = recipe(seed=0)
+    holder = getattr(trained, "gan", trained)
+    kernels = [
+        [weight for weight in network.weights if weight.name == "kernel"]
+        for network in (holder.generator, holder.discriminator)
+    ]
+    before = [[kernel.numpy() for kernel in each] for each in kernels]
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 28, 28, 1)).astype("float32")
+    trained.step(tf.constant(images))
+    for now, old in zip(kernels, before, strict=True):
+        assert all(np.abs(n.numpy() - o).max() > 0 for n, o in zip(now, old, strict=True))
+    made = trained.sample(3)
+    assert made.shape == (3, 28, 28, 1) and -1 <= made.min() <= made.max() <= 1
+    assert recipe.source and recipe.__doc__
