@@ -1,11 +1,12 @@
 """Tables that can be taken up again."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import recipes, tables
-from gan_course import data
+from benchmarks import early_stopping, recipes, tables
+from gan_course import data, models, runtime, training
 
 
 @pytest.fixture
@@ -64,3 +65,22 @@ def test_every_recipe_trains_both_networks_and_samples_images(recipe):
     made = trained.sample(3)
     assert made.shape == (3, 28, 28, 1) and -1 <= made.min() <= made.max() <= 1
     assert recipe.source and recipe.__doc__
+
+
+def test_the_study_of_early_stopping_has_lesson_06s_recipe():
+    source = (tables.RESULTS.parents[1] / "notebooks/source/06_evaluating.py").read_text("utf-8")
+    cell = source[source.index("def build_gan():") :].split("\n# %%")[0]
+    names = {"LATENT_DIM": early_stopping.LATENT_DIM, "STEPS": early_stopping.STEPS}
+    names |= {"keras": keras, "models": models, "runtime": runtime, "training": training}
+    exec(cell, names)
+    lesson, study = names["build_gan"](), early_stopping.build_gan(0)
+    for name in ("generator", "discriminator"):
+        one, other = (getattr(gan, name) for gan in (lesson, study))
+        shapes = [[weight.shape for weight in network.weights] for network in (one, other)]
+        assert shapes[0] == shapes[1]
+        one, other = (getattr(gan, f"{name}_optimizer") for gan in (lesson, study))
+        assert one.get_config() == other.get_config()
+    assert (
+        f"batches({early_stopping.BATCH_SIZE})" in source
+        and f"FEW = {early_stopping.SIZES[0]}" in source
+    )
