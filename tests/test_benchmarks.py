@@ -79,7 +79,7 @@ def test_the_study_of_early_stopping_has_lesson_06s_recipe():
         shapes = [[weight.shape for weight in network.weights] for network in (one, other)]
         assert shapes[0] == shapes[1]
         one, other = (getattr(gan, f"{name}_optimizer") for gan in (lesson, study))
-        assert one.get_config() == other.get_config()
+        assert {**one.get_config(), "name": ""} == {**other.get_config(), "name": ""}
     assert (
         f"batches({early_stopping.BATCH_SIZE})" in source
         and f"FEW = {early_stopping.SIZES[0]}" in source
