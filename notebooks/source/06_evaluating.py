@@ -61,12 +61,12 @@ print(runtime.describe())
 
 # %%
 DATASET = "mnist"  # or "fashion_mnist", or "digits", the embedded ones: no network needed
-COUNT = runtime.budget(full=5_000, fast=300)  # images that a score is computed from
+COUNT = runtime.budget(full=3_000, fast=300)  # images that a score is computed from
 LATENT_DIM = 64  # numbers that the generator turns into an image
-EPOCHS = runtime.budget(full=12, fast=2)  # epochs of 250 steps: a minute or two
+EPOCHS = runtime.budget(full=8, fast=2)  # epochs of 250 steps: a minute and a half
 STEPS = runtime.budget(full=250, fast=5)
 FEW = 256  # training images in section 6, too few on purpose
-PATIENCE = runtime.budget(full=3, fast=1)  # epochs without progress before training stops
+PATIENCE = runtime.budget(full=2, fast=1)  # epochs without progress before training stops
 
 # %% [markdown]
 # The GAN learns from `train`. `held_out` is for whatever is decided meanwhile. `test` decides nothing,
@@ -197,7 +197,7 @@ frechet = exercises.answer("6.2", my_frechet)
 
 # %%
 blurred = gaussian_filter(others, (0, 1, 1, 0))
-random_pixels = gaussian_images(train.images[: 4 * COUNT], COUNT)
+random_pixels = gaussian_images(train.images[:10_000], COUNT)
 plots.image_grid(
     np.concatenate([blurred[:20], random_pixels[:20]]),
     "above: slightly blurred; below: random pixels", columns=20,
@@ -374,7 +374,7 @@ history = gan.fit(
     train.batches(64).repeat(),
     epochs=EPOCHS,
     steps_per_epoch=STEPS,
-    callbacks=[scores, callbacks.SampleGrid(every=2)],
+    callbacks=[scores, callbacks.SampleGrid()],
     verbose=0,
 )
 print(f"{EPOCHS * STEPS:,} steps in {time.perf_counter() - begin:.0f} s")
@@ -399,11 +399,10 @@ axes.legend();
 plots.image_grid(gan.generate(60, seed=1), "digits of the GAN", columns=20);
 
 # %%
-judged = test.images[: 2 * COUNT]
-fid_test = metrics.FrechetDistance(judged, digits.name)
-final, floor = fid_test(gan.generate(len(judged), seed=1)), fid_test.floor()
-print(f"Fréchet distance {final}, floor {floor}, {len(judged):,} images")
-print(f"training images in the place of generated ones: {fid_test(train.images[:len(judged)])}")
+fid_test = metrics.FrechetDistance(test.images, digits.name)
+final, floor = fid_test(gan.generate(len(test), seed=1)), fid_test.floor()
+print(f"Fréchet distance {final}, floor {floor}, {len(test):,} images")
+print(f"training images in the place of generated ones: {fid_test(train.images[:len(test)])}")
 
 # %% [markdown]
 # The training images themselves score somewhat more than the floor: in MNIST other people wrote the
@@ -613,10 +612,9 @@ plots.image_grid(np.concatenate(rows), "from the top: real, A, B, C, D", columns
 # *Five rows of twenty: real digits, blurred digits, real digits again (the copies), the GAN's digits,
 # and digits of one class.*
 #
-# The copies beat the test images in the Fréchet distance: nothing is more like training images than
-# training images. Blurred images have a high copying score without being copies: with little contrast
-# an image is closer to all others. And the GAN's images lie farther from the training images than real
-# ones do. Here are the copies, each with its nearest training image below, and the same for the GAN:
+# The copies score no worse than real images, in every number but the last. Blurred images come out a
+# little above ½ without being copies: with little contrast an image is closer to all others. And the
+# GAN's images lie farther from the training images than real ones do. Here are the copies, each with its nearest training image below, and the same for the GAN:
 
 # %%
 pairs = []
@@ -632,7 +630,7 @@ plots.image_grid(np.concatenate(pairs), "copies and nearest, the GAN and nearest
 # ## 6. When to stop
 #
 # A classifier that trains for too long memorizes its training set, and early stopping is a cure. Is it
-# the same with a GAN? Take very little to learn from: {{few}} images instead of 55,000.
+# the same with a GAN? Take very little to learn from: {{few}} images instead of 57,000.
 #
 # **Prediction 6.c.** Within {{steps:,}} steps, the distance to *held-out* digits will
 #
@@ -648,15 +646,15 @@ prediction = "b"
 # END SOLUTION
 
 # %% [markdown]
-# Here is such a run, with Keras' own `EarlyStopping`. It reads `val_fid`, waits for some epochs without
-# a new best, then stops, and restores the weights of the best epoch, and with them the averaged weights
-# that `generate` uses. `FrechetScore` has to write the score before anybody can read it, so it comes
-# first in the list.
+# Here is such a run, with Keras' own `EarlyStopping`. It reads `val_fid`, waits for some epochs that
+# gain less than 1, then stops, and restores the weights of the best epoch, and with them the averaged
+# weights that `generate` uses. `FrechetScore` has to write the score before anybody can read it, so it
+# comes first in the list. (In the stored run the 8 epochs ended before it had to stop anything.)
 
 # %%
 small = build_gan()
 stop = keras.callbacks.EarlyStopping(
-    "val_fid", mode="min", patience=PATIENCE, restore_best_weights=True
+    "val_fid", mode="min", patience=PATIENCE, min_delta=1, restore_best_weights=True
 )
 stopped = small.fit(
     train[:FEW].batches(64).repeat(),
@@ -670,22 +668,7 @@ print(f"{len(curve)} epochs; best {min(curve):.1f}, epoch {np.argmin(curve) + 1}
 print(f"with the best weights: {fid(small.generate(min(2_000, COUNT)))}")
 
 # %% [markdown]
-# What has its discriminator learned? Ask it about the images it has seen, and about unseen ones:
-
-# %%
-def called_real(images):
-    return np.mean(small.discriminator.predict(images, verbose=0) > 0)
-
-
-seen_real, unseen_called_real = called_real(train.images[:FEW]), called_real(held_out.images)
-print(f"called real: {seen_real:.0%} of its training images, "
-      f"{unseen_called_real:.0%} of the held-out ones")
-
-# %% [markdown]
-# It recognizes its own images, and takes many unseen digits for fakes: it has memorized (Karras et al.
-# 2020 show the same for large GANs).
-#
-# One run proves little, and this one was cut short. The curves below were made beforehand
+# One run proves little, and this one was short. The curves below were made beforehand
 # (`benchmarks/early_stopping.py`): several seeds each with {{few}} and with 55,000 training images,
 # and no stopping.
 
@@ -716,6 +699,7 @@ def over_seeds(size, name):
     return np.mean(values), np.std(values, ddof=1)
 
 
+gaps = {}
 print("Fréchet distance to the test set, mean ± standard deviation over seeds")
 for size in sizes:
     (best, best_spread), (last, last_spread) = (
@@ -723,20 +707,27 @@ for size in sizes:
     )
     print(f"{size:7,} training images: best epoch {best:5.2f} ± {best_spread:.2f}, "
           f"last epoch {last:5.2f} ± {last_spread:.2f}")
-    shares = [[row["called_real"][part] for row in study if row["size"] == size]
-              for part in ("train", "held_out")]
-    print(f"{'':24} called real at the end: {np.mean(shares[0]):.0%} of training images, "
-          f"{np.mean(shares[1]):.0%} of held-out ones")
+    seen, unseen = (
+        np.mean([row["called_real"][part] for row in study if row["size"] == size])
+        for part in ("train", "held_out")
+    )
+    gaps[size] = seen - unseen
+    print(f"{'':24} called real at the end: {seen:.0%} of training images, "
+          f"{unseen:.0%} of held-out ones")
 
 # %% tags=["nbval-check-output"]
 exercises.check("6.c", prediction)
 
 # %% [markdown]
-# So early stopping is worth little here. With all images the distance is still falling, and the best
-# epoch is one of the last. With few images it chooses a lucky epoch on a plateau, and gains about as
-# much as two seeds differ. What the score does tell is that going on is of no use, and that more images
-# would be. On longer runs and with other networks the curve may rise, as in lesson 01 with the embedded
-# digits: measure, do not assume.
+# The discriminators of few images recognize their own, and take nearly all other real digits for fakes:
+# they have memorized (Karras et al. 2020 show the same for large GANs). With all images there is no such
+# gap. What counts is the gap; where both shares lie depends on BatchNorm's running averages, too.
+#
+# And yet early stopping is worth little here. With all images the distance is still falling, and the
+# best epoch is one of the last. With few images it chooses a lucky epoch on a plateau, and gains less
+# than two seeds differ. What the score does tell is that going on is of little use, and that more images
+# would be. On longer runs and with other networks the curve may rise, as lesson 01 reports of the
+# embedded digits: measure, do not assume.
 #
 # ## 7. Fool a number
 #
@@ -797,21 +788,23 @@ exercises.compare_results(
         "distance by features: random, times blurred": (
             by_features["random pixels"] / by_features["slightly blurred"], 1.5, 20.0),
         "distance of 150 images, times that of the most": (
-            np.mean(floors[150]) / np.mean(floors[counts[-1]]), 30, 130),
+            np.mean(floors[150]) / np.mean(floors[counts[-1]]), 20, 60),
         "others": (by_features["other real digits"], 0.1, 1.0),
         "blurred": (by_features["slightly blurred"], 20, 60),
-        "fid": (final, 3.0, 15.0),
+        "fid": (final, 5.0, 15.0),
         "floor": (floor, 0.05, 0.5),
         "inception score, blurred": (board["A"]["inception"], 9.0, 10.0),
         "precision, blurred": (board["A"]["precision"], 0.0, 0.6),
         "copying score, copies": (board["B"]["copying"], 0.99, 1.0),
-        "called real, few images: seen less unseen": (seen_real - unseen_called_real, 0.2, 1.0),
+        "called real, few images: training less held-out": (
+            gaps[sizes[0]], 0.5, 1.0),
+        "called real, all images: training less held-out": (gaps[sizes[1]], -0.1, 0.1),
         "copying score, GAN": (board["C"]["copying"], 0.05, 0.5),
         "precision, collapsed": (board["D"]["precision"], 0.6, 1.0),
         "recall, collapsed": (board["D"]["recall"], 0.0, 0.3),
         "few images, best: times all images": (
             over_seeds(sizes[0], "test_fid_best")[0] / over_seeds(sizes[1], "test_fid_best")[0],
-            1.5, 3.0),
+            1.3, 2.5),
     },
     comparable=digits.name == "mnist",
 )
