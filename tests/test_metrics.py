@@ -830,7 +830,8 @@ def test_without_the_network_inception_says_how_to_go_on(monkeypatch):
 def test_inception_gets_images_resized_without_aliasing_and_in_three_channels(monkeypatch):
     given_images = []
 
-    def network(images):
+    def network(images, training):
+        assert not training
         given_images.append(images.numpy())
         return tf.reduce_mean(images, axis=(1, 2))
 
