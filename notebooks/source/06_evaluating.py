@@ -308,6 +308,8 @@ for n in counts:
 right.axhline(0, color=plots.COLORS["theory"], linewidth=0.8)
 right.set_title("kernel distance, real against real: scatters around 0")
 for ax in (left, right):
+    ax.set_xticks(counts, [f"{n:,}" for n in counts])
+    ax.minorticks_off()
     ax.set_xlabel("images in each set, N")
 print({n: round(float(np.mean(values)), 2) for n, values in floors.items()})
 
