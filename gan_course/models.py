@@ -108,74 +108,174 @@ def _doublings(name, shape):
     return count
 
 
-def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), name="generator"):
+def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", name="generator"):
     """A convolutional generator: latent vectors in, images out.
 
     As in Radford et al. 2015, https://arxiv.org/abs/1511.06434, a fully connected layer makes a
     small map of features and each transposed convolution doubles its side; BatchNorm and ReLU
-    follow each, tanh the last. It is narrower than theirs, so that it learns in a minute on a CPU,
-    and has kernels of 4x4, which overlap evenly.
+    follow each, tanh the last layer. The variants differ in kernels and widths:
+
+    - "course": narrow, with kernels of 4x4, which overlap evenly, and 3x3 convolutions on the
+      smallest map and on the largest; learns in a minute on a CPU.
+    - "paper": kernels of 5x5, 128 channels before the image and twice as many in each map before
+      that, 1,024 in the first one of 64 x 64 images; weights from N(0, 0.02).
+    - "tensorflow": that of TensorFlow's tutorial, with kernels of 5x5, one of them at the smallest
+      size, and LeakyReLU. https://www.tensorflow.org/tutorials/generative/dcgan
 
     Args:
         latent_dim: numbers in a latent vector.
         output_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
             channels.
+        variant: "course", "paper" or "tensorflow".
 
     Returns:
         keras.Model: (batch, latent_dim) -> (batch, *output_shape), in [-1, 1].
 
     Raises:
-        ValueError: a size that does not fit.
+        ValueError: a size that does not fit, or an unknown variant.
     """
     (latent_dim,) = _check_sizes("latent_dim", latent_dim)
     doublings = _doublings("output_shape", output_shape)
     side, channels = output_shape[0] // 2**doublings, output_shape[2]
-    widest, *widths = [64 + 32 * i for i in reversed(range(doublings))]
-    model = keras.Sequential(name=name)
-    model.add(keras.Input((latent_dim,)))
-    model.add(layers.Dense(side * side * widest, use_bias=False))
-    model.add(layers.Reshape((side, side, widest)))
-    model.add(layers.BatchNormalization(momentum=0.9))  # a short run needs quick averages
-    model.add(layers.ReLU())
-    for width in widths:
-        model.add(layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False))
-        model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.ReLU())
-    model.add(
-        layers.Conv2DTranspose(
-            channels, 4, strides=2, padding="same", activation="tanh", dtype="float32"
-        )
-    )
-    return model
+    parts = _choose(_GENERATORS, variant)(side, doublings, channels)
+    return keras.Sequential([keras.Input((latent_dim,)), *parts], name=name)
 
 
-def dcgan_discriminator(input_shape=(28, 28, 1), name="discriminator"):
+def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discriminator"):
     """A convolutional discriminator: images in, one logit each out.
 
-    Convolutions with stride 2 halve the image, twice or more; LeakyReLU follows each, BatchNorm
-    each but the first (Radford et al. 2015, https://arxiv.org/abs/1511.06434).
+    Convolutions with stride 2 halve the image, twice or more, and LeakyReLU follows each (Radford
+    et al. 2015, https://arxiv.org/abs/1511.06434). The variants belong to those of
+    `dcgan_generator`:
+
+    - "course": kernels of 4x4, down to a map of 4 x 4, BatchNorm after each but the first.
+    - "paper": kernels of 5x5, BatchNorm after each but the first, weights from N(0, 0.02).
+    - "tensorflow": kernels of 5x5, dropout and no BatchNorm.
 
     Args:
         input_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
             channels.
+        variant: "course", "paper" or "tensorflow".
 
     Returns:
         keras.Model: (batch, *input_shape) -> (batch, 1), a logit: above 0 means "real".
 
     Raises:
-        ValueError: a size that does not fit.
+        ValueError: a size that does not fit, or an unknown variant.
     """
-    doublings = _doublings("input_shape", input_shape)
-    model = keras.Sequential(name=name)
-    model.add(keras.Input(input_shape))
-    for i in range(doublings):
-        model.add(layers.Conv2D(32 * 2**i, 4, strides=2, padding="same", use_bias=i == 0))
-        if i > 0:
-            model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.LeakyReLU(0.2))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(1, dtype="float32"))
-    return model
+    halvings = _doublings("input_shape", input_shape)
+    if variant == "course" and input_shape[0] > 4 * 2**halvings:
+        halvings += 1  # the last map is 4 x 4, or smaller
+    parts = _choose(_DISCRIMINATORS, variant)(halvings)
+    logit = [layers.Flatten(), layers.Dense(1, dtype="float32")]
+    return keras.Sequential([keras.Input(input_shape), *parts, *logit], name=name)
+
+
+def _choose(builders, variant):
+    if variant not in builders:
+        names = ", ".join(map(repr, builders))
+        raise ValueError(f"variant must be one of {names}; came {variant!r}.")
+    return builders[variant]
+
+
+def _first_map(side, width, **options):
+    """Layers that make a small map of features of a latent vector."""
+    return [
+        layers.Dense(side * side * width, use_bias=False, **options),
+        layers.Reshape((side, side, width)),
+    ]
+
+
+def _normalized(momentum=0.99):
+    return layers.BatchNormalization(momentum=momentum)
+
+
+def _course_generator(side, doublings, channels):
+    widest, *widths = [16, 48, 64, *range(96, 640, 32)][doublings::-1]
+    convolutions = [layers.Conv2D(widest, 3, padding="same", use_bias=False)]
+    for width in widths:
+        convolutions.append(layers.Conv2DTranspose(width, 4, 2, padding="same", use_bias=False))
+    parts = [*_first_map(side, widest), _normalized(0.9), layers.ReLU()]
+    for convolution in convolutions:  # a short run needs averages that follow quickly: 0.9
+        parts += [convolution, _normalized(0.9), layers.ReLU()]
+    image = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype="float32")
+    return [*parts, image]
+
+
+def _course_discriminator(halvings):
+    parts = [layers.Conv2D(32, 4, 2, padding="same"), layers.LeakyReLU(0.2)]
+    for i in range(1, halvings):
+        parts += [
+            layers.Conv2D(32 * 2**i, 4, 2, padding="same", use_bias=False),
+            _normalized(0.9),
+            layers.LeakyReLU(0.2),
+        ]
+    return parts
+
+
+def _paper_weights():
+    return {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.02)}
+
+
+def _paper_generator(side, doublings, channels):
+    widest, *widths = [128 * 2**i for i in reversed(range(doublings))]
+    parts = [*_first_map(side, widest, **_paper_weights()), _normalized(), layers.ReLU()]
+    for width in widths:
+        parts += [
+            layers.Conv2DTranspose(width, 5, 2, "same", use_bias=False, **_paper_weights()),
+            _normalized(),
+            layers.ReLU(),
+        ]
+    options = {"activation": "tanh", "dtype": "float32", **_paper_weights()}
+    return [*parts, layers.Conv2DTranspose(channels, 5, 2, "same", **options)]
+
+
+def _paper_discriminator(halvings):
+    parts = [layers.Conv2D(64, 5, 2, "same", **_paper_weights()), layers.LeakyReLU(0.2)]
+    for i in range(1, halvings):
+        parts += [
+            layers.Conv2D(64 * 2**i, 5, 2, "same", use_bias=False, **_paper_weights()),
+            _normalized(),
+            layers.LeakyReLU(0.2),
+        ]
+    return parts
+
+
+def _tensorflow_generator(side, doublings, channels):
+    widest, *widths = [64 * 2**i for i in reversed(range(doublings + 1))]
+    dense, to_map = _first_map(side, widest)
+    parts = [dense, _normalized(), layers.LeakyReLU(0.3), to_map]
+    for i, width in enumerate(widths):
+        parts += [
+            layers.Conv2DTranspose(width, 5, 2 if i else 1, "same", use_bias=False),
+            _normalized(),
+            layers.LeakyReLU(0.3),
+        ]
+    options = {"use_bias": False, "activation": "tanh", "dtype": "float32"}
+    return [*parts, layers.Conv2DTranspose(channels, 5, 2, "same", **options)]
+
+
+def _tensorflow_discriminator(halvings):
+    parts = []
+    for i in range(halvings):
+        parts += [
+            layers.Conv2D(64 * 2**i, 5, 2, "same"),
+            layers.LeakyReLU(0.3),
+            layers.Dropout(0.3),
+        ]
+    return parts
+
+
+_GENERATORS = {
+    "course": _course_generator,
+    "paper": _paper_generator,
+    "tensorflow": _tensorflow_generator,
+}
+_DISCRIMINATORS = {
+    "course": _course_discriminator,
+    "paper": _paper_discriminator,
+    "tensorflow": _tensorflow_discriminator,
+}
 
 
 def image_classifier(input_shape=(28, 28, 1), classes=10, name="classifier"):

@@ -33,6 +33,14 @@ def _check_optimizer(name, optimizer, network):
         )
 
 
+def _scaled(optimizer, network):
+    """The optimizer, with its loss scaled up where float16 would round small gradients to 0."""
+    needed = any(layer.compute_dtype == "float16" for layer in network._flatten_layers())
+    if not needed or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
 def _check_networks(generator, discriminator, latent_dim):
     if _shape_of(generator, "generator", "input") != (latent_dim,):
         raise ValueError(
@@ -108,7 +116,9 @@ class GAN(keras.Model):
         Args:
             loss: a `losses.Loss` or its name, "minimax" or "non_saturating".
             generator_optimizer, discriminator_optimizer: two separate Keras optimizers; Adam with
-                learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given.
+                learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given. For
+                a network that computes in float16 it is put into a `LossScaleOptimizer`, so that
+                small gradients do not become 0.
             **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
 
         Raises:
@@ -116,8 +126,11 @@ class GAN(keras.Model):
         """
         loss = losses.get(loss)
         optimizers = [
-            keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
-            for given in (generator_optimizer, discriminator_optimizer)
+            _scaled(keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5)), network)
+            for given, network in (
+                (generator_optimizer, self.generator),
+                (discriminator_optimizer, self.discriminator),
+            )
         ]
         if optimizers[0] is optimizers[1]:
             raise ValueError(
@@ -354,3 +367,33 @@ class GAN(keras.Model):
             state.assign(store[f"seed_state_{i}"])
         names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
         super().load_own_variables({name: store[name] for name in names})
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class SimultaneousGAN(GAN):
+    """A GAN whose networks learn at the same time, from one generated batch.
+
+    A step of `GAN` generates a batch for the discriminator and then, against the discriminator as
+    it has become, another one for the generator. Here both learn from the same batch, each against
+    the other as it was: one pass through the generator and one through the discriminator less, and
+    the same game. (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, compare simultaneous
+    and alternating gradient descent.) Arguments are those of `GAN`.
+    """
+
+    def train_step(self, data):
+        """One step: both networks learn from one real and one generated batch.
+
+        Args and returns as in `GAN.train_step`.
+        """
+        real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+
+        with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
+            fake_images = self.generator(self.noise(tf.shape(real_images)[0]), training=True)
+            real_logits = self.discriminator(real_images, training=True)
+            fake_logits = self.discriminator(fake_images, training=True)
+            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+            g_loss = self.loss.generator_loss(fake_logits)
+        self._apply(self.discriminator_optimizer, d_tape, d_loss, self.discriminator)
+        self._apply(self.generator_optimizer, g_tape, g_loss, self.generator)
+
+        return self._log(d_loss, g_loss, real_logits, fake_logits)

@@ -170,36 +170,71 @@ def test_other_names_are_refused(stored):
 
 # DCGAN
 
+VARIANTS = ("course", "paper", "tensorflow")
+
+
+def maps(network):
+    """(side, channels) of each map that a convolution or a reshaping makes."""
+    kinds = ("Reshape", "Conv2D", "Conv2DTranspose")
+    shapes = [layer.output.shape for layer in network.layers if type(layer).__name__ in kinds]
+    return [(shape[1], shape[3]) for shape in shapes]
+
 
 @pytest.mark.parametrize(
-    ("shape", "maps"),
+    ("variant", "shape", "expected"),
     [
-        ((28, 28, 1), [(7, 96), (14, 64), (28, 1)]),
-        ((32, 32, 3), [(4, 128), (8, 96), (16, 64), (32, 3)]),
-        ((64, 64, 3), [(4, 160), (8, 128), (16, 96), (32, 64), (64, 3)]),
+        ("course", (28, 28, 1), [(7, 64), (7, 64), (14, 48), (28, 16), (28, 1)]),
+        ("course", (32, 32, 3), [(4, 96), (4, 96), (8, 64), (16, 48), (32, 16), (32, 3)]),
+        ("paper", (28, 28, 1), [(7, 256), (14, 128), (28, 1)]),
+        ("paper", (64, 64, 3), [(4, 1024), (8, 512), (16, 256), (32, 128), (64, 3)]),
+        ("tensorflow", (28, 28, 1), [(7, 256), (7, 128), (14, 64), (28, 1)]),
     ],
 )
-def test_the_dcgan_generator_doubles_its_maps(shape, maps):
-    generator = models.dcgan_generator(16, shape)
-    found = [
-        layer.output.shape[1:]
-        for layer in generator.layers
-        if layer.__class__.__name__ in ("Reshape", "Conv2DTranspose")
-    ]
-    assert [(side, channels) for side, _, channels in found] == maps
+def test_dcgan_generators_double_their_maps(variant, shape, expected):
+    generator = models.dcgan_generator(16, shape, variant)
+    assert maps(generator) == expected
     images = generator(np.random.default_rng(0).normal(size=(3, 16))).numpy()
     assert images.shape == (3, *shape) and np.abs(images).max() <= 1
 
 
-@pytest.mark.parametrize(("shape", "last"), [((28, 28, 1), 64), ((64, 64, 3), 256)])
-def test_the_dcgan_discriminator_halves_to_one_logit(shape, last):
-    discriminator = models.dcgan_discriminator(shape)
-    maps = [layer.output.shape for layer in discriminator.layers if len(layer.output.shape) == 4]
-    assert maps[-1][-1] == last and 4 <= maps[-1][1] <= 7
+@pytest.mark.parametrize(
+    ("variant", "shape", "expected"),
+    [
+        ("course", (28, 28, 1), [(14, 32), (7, 64), (4, 128)]),
+        ("course", (24, 24, 1), [(12, 32), (6, 64), (3, 128)]),
+        ("course", (64, 64, 3), [(32, 32), (16, 64), (8, 128), (4, 256)]),
+        ("paper", (64, 64, 3), [(32, 64), (16, 128), (8, 256), (4, 512)]),
+        ("tensorflow", (28, 28, 1), [(14, 64), (7, 128)]),
+    ],
+)
+def test_dcgan_discriminators_halve_to_one_logit(variant, shape, expected):
+    discriminator = models.dcgan_discriminator(shape, variant)
+    assert maps(discriminator) == expected
     logits = discriminator(np.zeros((3, *shape), "float32"))
     assert logits.shape == (3, 1) and logits.dtype == "float32"
-    assert not hasattr(discriminator.layers[-1].activation, "alpha")
     assert discriminator.layers[-1].activation.__name__ == "linear"
+
+
+def test_tensorflows_tutorial_has_the_weights_of_tensorflows_tutorial():
+    """Counted by hand from its text: Dense, BatchNorm, 5x5 kernels, no biases in the generator."""
+    generator = 100 * 12544 + 2 * 12544 + 25 * (256 * 128 + 128 * 64 + 64) + 2 * 128 + 2 * 64
+    discriminator = (25 * 1 + 1) * 64 + (25 * 64 + 1) * 128 + (7 * 7 * 128 + 1)
+    built = models.dcgan_generator(100, variant="tensorflow")
+    assert sum(int(np.prod(w.shape)) for w in built.trainable_weights) == generator
+    assert models.dcgan_discriminator(variant="tensorflow").count_params() == discriminator
+
+
+def test_the_papers_weights_are_narrow_and_each_layers_are_its_own():
+    network = models.dcgan_discriminator((64, 64, 3), "paper")
+    kernels = [weight.numpy() for weight in network.weights if weight.name == "kernel"][:-1]
+    assert all(abs(kernel.std() - 0.02) < 0.002 for kernel in kernels)
+    assert len({float(kernel.ravel()[0]) for kernel in kernels}) == len(kernels)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_dcgans_begin_differently(variant):
+    one, other = (models.dcgan_generator(4, (16, 16, 1), variant) for _ in range(2))
+    assert not np.array_equal(one.get_weights()[0], other.get_weights()[0])
 
 
 @pytest.mark.parametrize("shape", [(30, 30, 1), (28, 32, 1), (28, 28, 2), (28, 28), (7, 7, 1), 28])
@@ -208,3 +243,9 @@ def test_dcgan_refuses_sizes_that_do_not_fit(shape):
         models.dcgan_generator(16, shape)
     with pytest.raises(ValueError, match=r"input_shape must be .* 28, 32 or 64; came"):
         models.dcgan_discriminator(shape)
+
+
+def test_dcgan_refuses_an_unknown_variant():
+    for build in (models.dcgan_generator, models.dcgan_discriminator):
+        with pytest.raises(ValueError, match="'course', 'paper', 'tensorflow'; came 'big'"):
+            build(variant="big")

@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,6 +32,59 @@ def test_describe_names_versions_and_the_kind_of_run(monkeypatch):
     assert tf.__version__ in runtime.describe() and "a full run" in runtime.describe()
     monkeypatch.setenv("GAN_COURSE_FAST", "1")
     assert "a fast run" in runtime.describe()
+
+
+@pytest.fixture
+def float32_again():
+    yield
+    keras.config.set_dtype_policy("float32")
+    runtime._best_precision.cache_clear()
+
+
+@pytest.mark.parametrize("name", runtime.PRECISIONS)
+def test_a_precision_that_is_asked_for_is_taken(float32_again, name):
+    assert runtime.use_precision(name) == name == keras.config.dtype_policy().name
+    assert keras.layers.Dense(1).dtype_policy.name == name
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [((3.0, 1.0), "mixed_bfloat16"), ((1.1, 1.0), "float32")]
+)
+def test_on_a_cpu_the_measurement_decides(float32_again, monkeypatch, seconds, expected):
+    runtime._best_precision.cache_clear()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    found = dict(zip(("float32", "bfloat16"), seconds, strict=True))
+    monkeypatch.setattr(runtime, "_convolution_seconds", found.get)
+    assert runtime.use_precision() == expected
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ([(9, 0)], "mixed_bfloat16"),
+        ([(7, 5)], "mixed_float16"),
+        ([(8, 0), (7, 0)], "mixed_float16"),
+        ([(6, 1)], "float32"),
+    ],
+)
+def test_on_gpus_the_oldest_decides(float32_again, monkeypatch, capabilities, expected):
+    runtime._best_precision.cache_clear()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
+    details = "get_device_details"
+    monkeypatch.setattr(
+        tf.config.experimental, details, lambda gpu: {"compute_capability": gpu, "device_name": "x"}
+    )
+    assert runtime.use_precision("auto") == expected
+
+
+def test_the_measurement_measures():
+    assert runtime._convolution_seconds("float32") > 0
+
+
+def test_an_unknown_precision_changes_nothing():
+    with pytest.raises(ValueError, match=r"one of 'auto', 'float32', .*; came 'float64'"):
+        runtime.use_precision("float64")
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_importing_the_package_does_not_import_tensorflow():

@@ -8,13 +8,21 @@ import tensorflow as tf
 from gan_course import losses, models, training
 
 SIDES = ("generator", "discriminator")
+KINDS = (training.GAN, training.SimultaneousGAN)
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (20, 4, 4, 1)).astype("float32")
 
 
-def make(seed=0, dropout=0.0, batch_norm=False, compiled=True, **compile_arguments):
+def make(
+    seed=0,
+    dropout=0.0,
+    batch_norm=False,
+    compiled=True,
+    kind=training.GAN,
+    **compile_arguments,
+):
     """A tiny GAN, always with the same initial weights."""
     keras.utils.set_random_seed(0)
-    gan = training.GAN(
+    gan = kind(
         models.mlp_generator(3, (8,), (4, 4, 1), batch_norm=batch_norm),
         models.mlp_discriminator((4, 4, 1), (8,), dropout=dropout),
         latent_dim=3,
@@ -55,10 +63,11 @@ class OnlyGenerator(losses.NonSaturating):
         return 0.0 * tf.reduce_sum(real_logits)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", [OnlyDiscriminator(), OnlyGenerator()])
-def test_each_half_changes_its_own_network_only(loss):
+def test_each_half_changes_its_own_network_only(loss, kind):
     sgd = [keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0)]
-    gan = make(loss=loss, generator_optimizer=sgd[0], discriminator_optimizer=sgd[1])
+    gan = make(loss=loss, generator_optimizer=sgd[0], discriminator_optimizer=sgd[1], kind=kind)
     before = weights(gan.generator), weights(gan.discriminator)
     gan.step(IMAGES)
     still = gan.generator if isinstance(loss, OnlyDiscriminator) else gan.discriminator
@@ -88,11 +97,46 @@ def test_the_discriminator_learns_to_tell_and_the_generator_to_fool():
     assert losses_seen[-1] < losses_seen[0]
 
 
+def gradient_step(loss_of, network, rate):
+    """The weights of one network after a step of plain gradient descent; nothing is changed."""
+    with tf.GradientTape() as tape:
+        loss = loss_of()
+    variables = network.trainable_variables
+    pairs = zip(variables, tape.gradient(loss, variables), strict=True)
+    return [(variable - rate * gradient).numpy() for variable, gradient in pairs]
+
+
+def after_a_step_of_both(kind, rate=0.5):
+    """The expected weights where both start from the same networks, and those that came."""
+    sgd = {f"{side}_optimizer": keras.optimizers.SGD(rate) for side in SIDES}
+    gan, loss = make(kind=kind, **sgd), losses.NonSaturating()
+    fake, judge = gan.generator(gan.noise(20)), gan.discriminator
+    expected = [
+        gradient_step(
+            lambda: loss.generator_loss(judge(gan.generator(gan.noise(20)))), gan.generator, rate
+        ),
+        gradient_step(lambda: loss.discriminator_loss(judge(IMAGES), judge(fake)), judge, rate),
+    ]
+    gan.step(IMAGES)
+    return expected, [weights(gan.generator), weights(gan.discriminator)]
+
+
+def test_simultaneous_players_learn_against_each_other_as_they_were():
+    expected, came = after_a_step_of_both(training.SimultaneousGAN)
+    assert close(expected[0], came[0]) and close(expected[1], came[1])
+
+
+def test_alternating_players_do_not():
+    expected, came = after_a_step_of_both(training.GAN)
+    assert not close(expected[0], came[0]) and close(expected[1], came[1])
+
+
 # Every way to run a step
 
 
-def test_eager_loop_step_and_fit_agree():
-    eager, stepped, fitted = make(dropout=0.3), make(dropout=0.3), make(dropout=0.3)
+@pytest.mark.parametrize("kind", KINDS)
+def test_eager_loop_step_and_fit_agree(kind):
+    eager, stepped, fitted = (make(dropout=0.3, kind=kind) for _ in range(3))
     start = weights(eager.generator)
     for _ in range(2):
         for images in batches():
@@ -284,9 +328,10 @@ def test_early_stopping_restores_the_best_epoch(maker):
 # Saving
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_saved_and_loaded_goes_on_as_if_never_stopped(tmp_path, dropout):
+@pytest.mark.parametrize(("dropout", "kind"), [(0.0, KINDS[0]), (0.3, KINDS[0]), (0.3, KINDS[1])])
+def test_saved_and_loaded_goes_on_as_if_never_stopped(tmp_path, dropout, kind):
     gan = make(
+        kind=kind,
         dropout=dropout,
         batch_norm=True,
         loss=losses.NonSaturating(real_label=0.9),
@@ -428,3 +473,49 @@ def test_scaled_losses_learn_at_the_same_rate():
     for gan in (plain, scaled):
         gan.step(IMAGES)
     assert close(weights(plain.discriminator), weights(scaled.discriminator))
+
+
+# Half precision
+
+
+def make_dcgan(precision, kind=training.SimultaneousGAN):
+    keras.config.set_dtype_policy(precision)
+    try:
+        gan = kind(
+            models.dcgan_generator(4, (16, 16, 1)),
+            models.dcgan_discriminator((16, 16, 1)),
+            latent_dim=4,
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    gan.compile(jit_compile=False)
+    return gan
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_and_is_saved(precision, tmp_path):
+    gan = make_dcgan(precision)
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 1)).astype("float32")
+    before = weights(gan.generator)
+    for _ in range(3):
+        logs = gan.step(images)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert {weight.dtype.name for weight in weights(gan)} == {"float32"}
+    assert not close(before, weights(gan.generator))
+    assert gan.generate(2).dtype == np.float32
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert loaded.generator.layers[0].compute_dtype == precision.removeprefix("mixed_")
+    gan.step(images), loaded.step(images)
+    assert identical(weights(gan), weights(loaded))
+
+
+def test_float16_alone_gets_scaled_losses():
+    scaled = keras.optimizers.LossScaleOptimizer
+    for precision, expected in (("mixed_float16", True), ("mixed_bfloat16", False)):
+        gan = make_dcgan(precision)
+        optimizers = gan.generator_optimizer, gan.discriminator_optimizer
+        assert [isinstance(optimizer, scaled) for optimizer in optimizers] == [expected] * 2
+    gan = make_dcgan("mixed_float16")
+    gan.compile(generator_optimizer=scaled(keras.optimizers.Adam()))
+    assert not isinstance(gan.generator_optimizer.inner_optimizer, scaled)

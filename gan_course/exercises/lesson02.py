@@ -1,0 +1,379 @@
+"""Lesson 02, DCGAN: convolutions that grow images, BatchNorm, and walks in the latent space."""
+
+import math
+
+import keras
+import numpy as np
+from keras import layers
+
+from gan_course.exercises.checker import (
+    NotYet,
+    as_array,
+    call,
+    compare,
+    exercise,
+    need_function,
+    prediction,
+)
+
+prediction(
+    "2.a",
+    "which kernels overlap evenly",
+    right="b",
+    why="With stride 2 an output pixel lies under half of a kernel of 4, wherever it is. Of 3 or 5 "
+    "taps, every other pixel gets one more.",
+    others={
+        "a": "Count the stamps over two neighboring pixels: with 3 taps it is 1 and 2.",
+        "c": "Count the stamps over two neighboring pixels: with 5 taps it is 2 and 3.",
+        "d": "Half of an odd number of taps is no whole number, so neighbors cannot get equally "
+        "many.",
+    },
+)
+prediction(
+    "2.b",
+    "one latent vector in two batches",
+    right="b",
+    why="While training, BatchNorm takes mean and variance from the batch at hand, so an image "
+    "depends on its neighbors. `generate` uses averages that were kept while training.",
+    others={
+        "a": "It would, without BatchNorm: all other layers treat each image by itself.",
+        "c": "There is no randomness in these layers: the same batch gives the same images.",
+    },
+)
+prediction(
+    "2.c",
+    "the middle of two latent vectors",
+    right="b",
+    why="The variance of the mean of two independent numbers is half of theirs, so every entry "
+    "shrinks by the root of 2, and the length with it: 8 / 1.41 = 5.7.",
+    others={
+        "a": "It would, if both pointed the same way. Two random directions in 64 dimensions are "
+        "nearly at a right angle.",
+        "c": "It would, if they pointed in opposite directions. Two random directions in 64 "
+        "dimensions are nearly at a right angle.",
+    },
+)
+
+
+# 2.1: a transposed convolution, stamp by stamp
+
+
+def _transposed(inputs, kernel, stride):
+    output = np.zeros((len(inputs) - 1) * stride + len(kernel))
+    for i, value in enumerate(inputs):
+        output[i * stride : i * stride + len(kernel)] += value * kernel
+    return output
+
+
+def _stamps(inputs, kernel, stride, last_wins=False):
+    """As `_transposed`; or with each stamp covering what was there."""
+    output = np.zeros((len(inputs) - 1) * stride + len(kernel))
+    for i, value in enumerate(inputs):
+        part = slice(i * stride, i * stride + len(kernel))
+        output[part] = value * kernel if last_wins else output[part] + value * kernel
+    return output
+
+
+@exercise(
+    "2.1",
+    "a transposed convolution",
+    solution=_transposed,
+    hints=(
+        "The last stamp begins at (len(inputs) - 1) * stride and is len(kernel) long: that is how "
+        "long the output has to be. Begin with np.zeros of that length.",
+        "Go through the inputs with enumerate. Number i begins at i * stride, and adds value * "
+        "kernel to len(kernel) entries of the output: +=, not =.",
+        "for i, value in enumerate(inputs): output[i * stride : i * stride + len(kernel)] += value "
+        "* kernel",
+    ),
+)
+def judge_transposed(answer):
+    need_function(answer, "transposed")
+    cases = [
+        ([1.0, 2.0, 3.0], [1.0, 10.0, 100.0], 2),
+        ([1.0, 2.0, 3.0], [1.0, 10.0, 100.0, 1000.0], 1),
+        ([3.0, 5.0], [1.0, 2.0], 3),
+    ]
+    for inputs, kernel, stride in cases:
+        x, k = np.array(inputs), np.array(kernel)
+        expected = _transposed(x, k, stride)
+        came = np.asarray(call(answer, x.copy(), k.copy(), stride), dtype=float)
+        where = f"for inputs {_list(x)}, kernel {_list(k)} and stride {stride}"
+        if came.shape != expected.shape:
+            raise NotYet(
+                f"The output has the wrong length {where}.",
+                expected=f"{len(expected)} numbers: {_list(expected)}",
+                came=f"{_list(came) if came.ndim == 1 else f'shape {came.shape}'}",
+                hint="The last stamp begins at (n - 1) times the stride, and is as long as the "
+                "kernel.",
+            )
+        compare(
+            came,
+            expected,
+            where,
+            mistakes=[
+                (
+                    _stamps(x, k, stride, last_wins=True),
+                    "Where stamps overlap they are added up: += instead of =.",
+                ),
+                (_transposed(x, k[::-1], stride), "The kernel is stamped as it is, not reversed."),
+                (_transposed(x[::-1], k, stride), "The first input makes the first stamp."),
+                (
+                    _transposed(np.ones_like(x), k, stride),
+                    "Each stamp is the kernel times its input.",
+                ),
+            ],
+        )
+    return "That is all a transposed convolution does; in an image it stamps in two directions."
+
+
+def _list(values):
+    return ", ".join(f"{value:g}" for value in values)
+
+
+# 2.2: BatchNorm
+
+
+def _batch_norm(maps, gamma, beta, epsilon):
+    mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
+    return gamma * (maps - mean) / np.sqrt(variance + epsilon) + beta
+
+
+@exercise(
+    "2.2",
+    "BatchNorm",
+    solution=_batch_norm,
+    hints=(
+        "One mean and one variance for each channel: everything else is averaged over, the batch, "
+        "the height and the width.",
+        "maps.mean(axis=(0, 1, 2)) has one entry a channel, maps.var(axis=(0, 1, 2)) too. NumPy "
+        "fits them to the last axis of maps by itself.",
+        "return gamma * (maps - mean) / np.sqrt(variance + epsilon) + beta",
+    ),
+)
+def judge_batch_norm(answer):
+    need_function(answer, "batch_norm")
+    maps = np.random.default_rng(0).normal(1.0, [0.5, 2.0, 4.0], size=(4, 2, 2, 3))
+    gamma, beta, epsilon = np.array([1.0, 2.0, 0.5]), np.array([0.0, -1.0, 3.0]), 0.5
+
+    def with_axes(axes, ddof=0):
+        mean = maps.mean(axis=axes, keepdims=True)
+        variance = maps.var(axis=axes, keepdims=True, ddof=ddof)
+        return gamma * (maps - mean) / np.sqrt(variance + epsilon) + beta
+
+    mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
+    came = as_array(
+        call(answer, maps.copy(), gamma.copy(), beta.copy(), epsilon), maps.shape, "The result"
+    )
+    compare(
+        came.ravel(),
+        _batch_norm(maps, gamma, beta, epsilon).ravel(),
+        "for a batch of four small maps with three channels (the first numbers)",
+        mistakes=[
+            (
+                with_axes(0).ravel(),
+                "The mean is over the batch only. A convolution treats every place alike, so "
+                "average over height and width as well: axis=(0, 1, 2).",
+            ),
+            (with_axes((1, 2)).ravel(), "The batch is left out: this is instance normalization."),
+            (with_axes((1, 2, 3)).ravel(), "This normalizes each image: layer normalization."),
+            (
+                with_axes((0, 1, 2, 3)).ravel(),
+                "All channels share one mean here. Each channel gets its own.",
+            ),
+            (
+                with_axes((0, 1, 2), ddof=1).ravel(),
+                "The variance is divided by the number of values, not by one less.",
+            ),
+            (
+                (gamma * (maps - mean) / (variance + epsilon) + beta).ravel(),
+                "Divide by the standard deviation: the root is missing.",
+            ),
+            (
+                (gamma * (maps - mean) / (np.sqrt(variance) + epsilon) + beta).ravel(),
+                "epsilon is added to the variance, inside the root.",
+            ),
+            (
+                (gamma * (maps - mean) / np.sqrt(variance) + beta).ravel(),
+                "epsilon is missing: without it a channel that never varies divides by 0.",
+            ),
+            (((maps - mean) / np.sqrt(variance + epsilon)).ravel(), "gamma and beta are missing."),
+            (
+                (gamma * ((maps - mean) / np.sqrt(variance + epsilon) + beta)).ravel(),
+                "beta is added after the multiplication with gamma.",
+            ),
+            (
+                (gamma * maps / np.sqrt(variance + epsilon) + beta).ravel(),
+                "The mean is not taken away.",
+            ),
+        ],
+    )
+    return "Each channel now has mean beta and standard deviation gamma, whatever came in."
+
+
+# 2.3: a generator
+
+
+def _generator(latent_dim):
+    return keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            layers.Dense(7 * 7 * 64, use_bias=False),
+            layers.Reshape((7, 7, 64)),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2DTranspose(32, 4, strides=2, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh"),
+        ]
+    )
+
+
+@exercise(
+    "2.3",
+    "build a generator",
+    solution=_generator,
+    hints=(
+        "Three stages: Dense and Reshape make a small map, 7 x 7; a transposed convolution with "
+        "strides=2 makes it 14 x 14; another one 28 x 28.",
+        "After the first two stages BatchNormalization and ReLU; the last one has 1 channel and "
+        "activation='tanh', and no BatchNormalization. padding='same' everywhere.",
+        "layers.Conv2DTranspose(32, 4, strides=2, padding='same', use_bias=False), then "
+        "BatchNormalization and ReLU; then layers.Conv2DTranspose(1, 4, strides=2, padding='same', "
+        "activation='tanh')",
+    ),
+)
+def judge_generator(answer):
+    need_function(answer, "generator")
+    network = call(answer, 24)
+    if not isinstance(network, keras.Model):
+        raise NotYet(
+            "The function must return a Keras model.",
+            expected="keras.Sequential([...])",
+            came=type(network).__name__,
+        )
+    if network.input_shape != (None, 24):
+        raise NotYet(
+            "The network takes the wrong input, for latent_dim = 24.",
+            expected="(None, 24)",
+            came=str(network.input_shape),
+            hint="Begin with keras.Input((latent_dim,)).",
+        )
+    if network.output_shape != (None, 28, 28, 1):
+        raise NotYet(
+            "The network makes images of the wrong shape.",
+            expected="(None, 28, 28, 1)",
+            came=str(network.output_shape),
+            hint="From 7 x 7, strides=2 with padding='same' gives 14 x 14 and then 28 x 28. The "
+            "last layer has 1 channel.",
+        )
+    found = list(network._flatten_layers(include_self=False))
+    _judge_convolutions(found)
+    latents = np.random.default_rng(0).normal(size=(16, 24)).astype("float32")
+    images = np.asarray(network(1000 * latents, training=False))
+    if np.abs(images).max() > 1:
+        raise NotYet(
+            "Images must lie in [-1, 1].",
+            came=f"{images.min():.3g} to {images.max():.3g}, for large latent vectors",
+            hint="The last layer needs activation='tanh'.",
+        )
+    if images.min() > -0.5:
+        raise NotYet(
+            "Images must be able to reach -1, which is black.",
+            came=f"{images.min():.3g} to {images.max():.3g}, for large latent vectors",
+            hint="The last activation must be tanh: a sigmoid gives [0, 1], ReLU nothing below 0.",
+        )
+    _judge_batch_norms(found, network)
+    return f"A generator of {network.count_params():,} weights, without checkerboards."
+
+
+def _judge_convolutions(found):
+    """Something must convolve, and no transposed convolution may overlap unevenly."""
+    kinds = (layers.Conv2D, layers.Conv2DTranspose, layers.SeparableConv2D)
+    if not any(isinstance(layer, kinds) for layer in found):
+        raise NotYet(
+            "There is no convolution in it.",
+            hint="After Dense and Reshape to a small map, let Conv2DTranspose double its side.",
+        )
+    for layer in found:
+        if isinstance(layer, layers.Conv2DTranspose):
+            pairs = zip(layer.kernel_size, layer.strides, strict=True)
+            if any(kernel % stride for kernel, stride in pairs):
+                raise NotYet(
+                    f"{layer.name} overlaps unevenly: it will draw a checkerboard.",
+                    expected="a kernel size that the stride divides",
+                    came=f"kernel {layer.kernel_size[0]}, stride {layer.strides[0]}",
+                    hint="With stride 2 take a kernel of 4.",
+                )
+
+
+def _judge_batch_norms(found, network):
+    """BatchNorm somewhere, but not where the image comes out."""
+    if not any(isinstance(layer, layers.BatchNormalization) for layer in found):
+        raise NotYet(
+            "There is no BatchNormalization in it.",
+            hint="It follows each layer but the last, before ReLU.",
+        )
+    last = [layer for layer in network.layers if layer.weights][-1]
+    if isinstance(last, layers.BatchNormalization):
+        raise NotYet(
+            "The output is normalized, too.",
+            hint="No BatchNormalization after the last convolution: the images' own mean and "
+            "variance have to be learned.",
+        )
+
+
+# 2.4: a walk on the sphere
+
+
+def _slerp(start, end, t):
+    angle = np.arccos(np.dot(start, end) / np.linalg.norm(start) / np.linalg.norm(end))
+    return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
+
+
+@exercise(
+    "2.4",
+    "spherical interpolation",
+    solution=_slerp,
+    hints=(
+        "First the angle between the two vectors: its cosine is their dot product divided by both "
+        "lengths.",
+        "angle = np.arccos(np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end)))",
+        "return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)",
+    ),
+)
+def judge_slerp(answer):
+    need_function(answer, "slerp")
+    start, end = np.array([2.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0])
+    at_60_degrees = np.array([3.0, 0.0, 0.0]), np.array([1.5, 3 * math.sqrt(3) / 2, 0.0])
+    for (one, other), t, where in (
+        ((start, end), 0.5, "half way between (2, 0, 0) and (0, 2, 0)"),
+        ((start, end), 0.25, "a quarter of the way from (2, 0, 0) to (0, 2, 0)"),
+        (at_60_degrees, 1 / 3, "a third of the way between vectors of length 3 at 60 degrees"),
+    ):
+        came = as_array(call(answer, one.copy(), other.copy(), t), (3,), "The result")
+        expected, angle = _slerp(one, other, t), np.arccos(one @ other / (one @ one))
+        parts = np.sin((1 - t) * angle) * one + np.sin(t * angle) * other
+        compare(
+            came,
+            expected,
+            where,
+            mistakes=[
+                (
+                    (1 - t) * one + t * other,
+                    "This is the straight line: its middle is too short.",
+                ),
+                (_slerp(other, one, t), "start and end are exchanged: t = 0 must give start."),
+                (parts, "The division by sin(angle) is missing."),
+                (
+                    expected / np.linalg.norm(expected),
+                    "The length is lost: only the angle is computed from vectors of length 1.",
+                ),
+                (
+                    np.cos((1 - t) * angle) * one + np.cos(t * angle) * other,
+                    "The weights are sines, not cosines.",
+                ),
+            ],
+        )
+    return "The walk keeps its distance from the origin, where the generator was trained."
