@@ -13,30 +13,42 @@ from keras import layers
 from gan_course import models, runtime, training
 
 
-class Course:
-    """The course's own: `models.dcgan_generator`, as in lesson 06."""
+def course_optimizers(**changes):
+    """The two optimizers of lesson 02, as `compile` wants them."""
+    adam = {"learning_rate": 1e-3, "beta_1": 0.5, "beta_2": 0.99, **changes}
+    return {
+        "generator_optimizer": keras.optimizers.Adam(**adam, use_ema=True, ema_momentum=0.99),
+        "discriminator_optimizer": keras.optimizers.Adam(**adam),
+    }
 
-    source = "gan_course"
+
+class Course:
+    """The course's own, as in lesson 02."""
+
+    source = "gan_course, lesson 02"
     adapted = ""
-    batch_size = 64
+    batch_size = 32
+    precision = "float32"
 
     def __init__(self, seed):
         runtime.set_seed(seed)
-        self.gan = training.GAN(
-            models.dcgan_generator(64), models.dcgan_discriminator(), latent_dim=64, seed=seed
-        )
-        self.gan.compile(
-            generator_optimizer=keras.optimizers.Adam(
-                1e-3, beta_1=0.5, use_ema=True, ema_momentum=0.99
-            ),
-            discriminator_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
-        )
+        runtime.use_precision(self.precision)
+        networks = models.dcgan_generator(64), models.dcgan_discriminator()
+        runtime.use_precision("float32")  # for whatever else is built in this process
+        self.gan = training.SimultaneousGAN(*networks, latent_dim=64, seed=seed)
+        self.gan.compile(**course_optimizers())
 
     def step(self, images):
         self.gan.step(images)
 
     def sample(self, count):
         return self.gan.generate(count, seed=1)
+
+
+class CourseBfloat16(Course):
+    """The same in half precision, to see that it does no harm."""
+
+    precision = "mixed_bfloat16"
 
 
 class _TwoNetworks:
@@ -89,27 +101,10 @@ class TensorFlowTutorial(_TwoNetworks):
         return keras.optimizers.Adam(1e-4)
 
     def build_generator(self):
-        model = keras.Sequential([keras.Input((100,)), layers.Dense(7 * 7 * 256, use_bias=False)])
-        model.add(layers.BatchNormalization())
-        model.add(layers.LeakyReLU(0.3))
-        model.add(layers.Reshape((7, 7, 256)))
-        for filters, strides in ((128, 1), (64, 2)):
-            model.add(layers.Conv2DTranspose(filters, 5, strides, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization())
-            model.add(layers.LeakyReLU(0.3))
-        last = layers.Conv2DTranspose(1, 5, 2, "same", use_bias=False, activation="tanh")
-        model.add(last)
-        return model
+        return models.dcgan_generator(100, variant="tensorflow")
 
     def build_discriminator(self):
-        model = keras.Sequential([keras.Input((28, 28, 1))])
-        for filters in (64, 128):
-            model.add(layers.Conv2D(filters, 5, 2, padding="same"))
-            model.add(layers.LeakyReLU(0.3))
-            model.add(layers.Dropout(0.3))
-        model.add(layers.Flatten())
-        model.add(layers.Dense(1))
-        return model
+        return models.dcgan_discriminator(variant="tensorflow")
 
     def train(self, images):
         entropy = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -280,4 +275,11 @@ class ClassicKeras:
         )
 
 
-RECIPES = (Course, TensorFlowTutorial, ClassicKeras, KerasExample, GenerativeDeepLearning)
+RECIPES = (
+    Course,
+    CourseBfloat16,
+    TensorFlowTutorial,
+    ClassicKeras,
+    KerasExample,
+    GenerativeDeepLearning,
+)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import early_stopping, recipes, tables
+from benchmarks import early_stopping, guidelines, quality_time, recipes, tables
 from gan_course import data, models, runtime, training
 
 
@@ -84,3 +84,79 @@ def test_the_study_of_early_stopping_has_lesson_06s_recipe():
         f"batches({early_stopping.BATCH_SIZE})" in source
         and f"FEW = {early_stopping.SIZES[0]}" in source
     )
+
+
+# Quality against time
+
+
+def run(recipe, seed, fids, marks=quality_time.MARKS):
+    points = [
+        {"seconds": mark, "steps": mark, "fid": fid, "confident": 0.5, "rarest_class": 0.05}
+        for mark, fid in zip(marks, fids, strict=True)
+    ]
+    row = {"recipe": recipe, "seed": seed, "precision": "float32", "curve": points, "floor": 0.1}
+    return {**row, "seconds_to_first_step": 2.0, "images_per_second": 1000}
+
+
+def test_targets_are_read_off_the_rows():
+    ours = run("Course", 0, [40, 20, 12, 10, 4], marks=(10, 30, 60, 180, 300))
+    slow = run("TensorFlowTutorial", 0, [300, 200, 150, 130, 120, 60, 45], quality_time.LONG_MARKS)
+    other = run("KerasExample", 0, [50, 40, 30, 25, 20])
+    sooner_900, sooner_300, at_180, at_300 = quality_time.targets([ours, slow, other]).values()
+    assert sooner_900 == ["90"]  # 45 was reached at the mark of 10 s
+    assert sooner_300 == ["10"]  # the best other has 20, ours at the mark of 30 s
+    assert (at_180, at_300) == (["1/12"], ["1/30"])
+    never = run("Course", 0, [99] * 5, marks=(10, 30, 60, 180, 300))
+    assert quality_time.targets([never, slow, other])[
+        "times sooner than TensorFlow's tutorial to its level after 900 s (at least 50)"
+    ] == ["never"]
+    assert all(values == [] for values in quality_time.targets([ours]).values())
+
+
+def test_the_report_holds_means_ranges_and_levels(tmp_path):
+    table = tables.Table("quality", ("recipe", "seed"), folder=tmp_path)
+    table.append(run("Course", 0, [30, 20, 10, 8, 4]))
+    table.append(run("Course", 1, [20, 10, 6, 4, 2]))
+    quality_time.report(table)
+    text = table.path.with_suffix(".md").read_text()
+    assert "| Course | 2 | 25.0 (20.0 to 30.0) | 15.0 (10.0 to 20.0) |" in text
+    assert "| Course | 30 | 30 | 60 | 120 | 300 | - |" in text  # <= 100, 50, 25, 12, 6, 3
+    assert "not measured yet" in text
+
+
+def test_a_short_measurement_makes_a_whole_row(monkeypatch):
+    small = data.load("digits")
+    monkeypatch.setattr(quality_time.data, "load", lambda name, split="train": small[:300])
+    monkeypatch.setattr(recipes.Course, "batch_size", 8)
+    row = quality_time.measure("Course", 0, marks=(0.01, 0.02), count=200)
+    assert [point["seconds"] for point in row["curve"]] == [0.01, 0.02]
+    assert row["curve"][0]["fid"] > row["floor"] > 0
+    assert row["curve"][1]["steps"] >= row["curve"][0]["steps"] >= 1
+
+
+# The guidelines
+
+
+@pytest.mark.parametrize("change", guidelines.CHANGES)
+def test_every_change_makes_a_gan_that_learns(change):
+    gan, plain = guidelines.build(change, 0), recipes.Course(0).gan
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 1)).astype("float32")
+    logs = gan.train_step(images)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    same_networks = [
+        [type(layer) for layer in one.layers] == [type(layer) for layer in other.layers]
+        and [weight.shape for weight in one.weights] == [weight.shape for weight in other.weights]
+        for one, other in (
+            (gan.generator, plain.generator),
+            (gan.discriminator, plain.discriminator),
+        )
+    ]
+    of_generator, of_discriminator, _ = guidelines.CHANGES[change]
+    linear = change == "no tanh at the generator's end"  # the same layers, another activation
+    assert same_networks[0] == (of_generator is guidelines.unchanged or linear)
+    assert same_networks[1] == (of_discriminator is guidelines.unchanged)
+
+
+def test_without_batch_norm_layers_get_their_biases_back():
+    network = guidelines.rebuilt(models.dcgan_generator(4), guidelines.without_batch_norm)
+    assert all(layer.use_bias for layer in network.layers if hasattr(layer, "use_bias"))

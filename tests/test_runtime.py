@@ -53,8 +53,8 @@ def test_a_precision_that_is_asked_for_is_taken(float32_again, name):
 def test_on_a_cpu_the_measurement_decides(float32_again, monkeypatch, seconds, expected):
     runtime._best_precision.cache_clear()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
-    found = dict(zip(("float32", "bfloat16"), seconds, strict=True))
-    monkeypatch.setattr(runtime, "_convolution_seconds", found.get)
+    found = dict(zip(("float32", "mixed_bfloat16"), seconds, strict=True))
+    monkeypatch.setattr(runtime, "_block_seconds", found.get)
     assert runtime.use_precision() == expected
 
 
@@ -78,7 +78,8 @@ def test_on_gpus_the_oldest_decides(float32_again, monkeypatch, capabilities, ex
 
 
 def test_the_measurement_measures():
-    assert runtime._convolution_seconds("float32") > 0
+    assert all(runtime._block_seconds(name) > 0 for name in ("float32", "mixed_bfloat16"))
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_an_unknown_precision_changes_nothing():
