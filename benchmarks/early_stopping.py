@@ -21,8 +21,8 @@ EPOCHS, STEPS, BATCH_SIZE, LATENT_DIM = 20, 250, 64, 64
 def build_gan(seed):
     runtime.set_seed(seed)
     gan = training.GAN(
-        models.dcgan_generator(LATENT_DIM),
-        models.dcgan_discriminator(),
+        models.dcgan_generator(LATENT_DIM, variant="small"),
+        models.dcgan_discriminator(variant="small"),
         latent_dim=LATENT_DIM,
         seed=seed,
     )

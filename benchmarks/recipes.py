@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from benchmarks import pytorch
 from gan_course import models, runtime, training
 
 
@@ -283,3 +284,6 @@ RECIPES = (
     KerasExample,
     GenerativeDeepLearning,
 )
+if pytorch.is_installed():
+    PyTorchTutorial = pytorch.PyTorchTutorial
+    RECIPES += (PyTorchTutorial,)

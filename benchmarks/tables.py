@@ -26,6 +26,21 @@ def versions():
     return {"python": platform.python_version(), **found, "cores": cores}
 
 
+def verdict(what, value, other, least):
+    """One line of a list: what a number is in another one, and whether that is enough.
+
+    Args:
+        what: the two numbers in words.
+        value, other: the numbers, or None where one was not measured.
+        least: the target, for value / other.
+    """
+    if value is None or other is None:
+        return f"- {what}: not measured (target {least:.2f})"
+    ratio = round(value / other, 2)  # the number that is shown is the one that counts
+    answer = "met" if ratio >= least else "not met"
+    return f"- {what}: {ratio:.2f} (target {least:.2f}: {answer})"
+
+
 class Table:
     """The rows of one benchmark.
 

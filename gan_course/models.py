@@ -117,6 +117,7 @@ def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", n
 
     - "course": narrow, with kernels of 4x4, which overlap evenly, and 3x3 convolutions on the
       smallest map and on the largest; learns in a minute on a CPU.
+    - "small": the same without these two, for quick experiments.
     - "paper": kernels of 5x5, 128 channels before the image and twice as many in each map before
       that, 1,024 in the first one of 64 x 64 images; weights from N(0, 0.02).
     - "tensorflow": that of TensorFlow's tutorial, with kernels of 5x5, one of them at the smallest
@@ -126,7 +127,7 @@ def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", n
         latent_dim: numbers in a latent vector.
         output_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
             channels.
-        variant: "course", "paper" or "tensorflow".
+        variant: "course", "small", "paper" or "tensorflow".
 
     Returns:
         keras.Model: (batch, latent_dim) -> (batch, *output_shape), in [-1, 1].
@@ -149,13 +150,14 @@ def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discrim
     `dcgan_generator`:
 
     - "course": kernels of 4x4, down to a map of 4 x 4, BatchNorm after each but the first.
+    - "small": the same, down to a map of 4 to 7 pixels.
     - "paper": kernels of 5x5, BatchNorm after each but the first, weights from N(0, 0.02).
     - "tensorflow": kernels of 5x5, dropout and no BatchNorm.
 
     Args:
         input_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
             channels.
-        variant: "course", "paper" or "tensorflow".
+        variant: "course", "small", "paper" or "tensorflow".
 
     Returns:
         keras.Model: (batch, *input_shape) -> (batch, 1), a logit: above 0 means "real".
@@ -186,20 +188,32 @@ def _first_map(side, width, **options):
     ]
 
 
-def _normalized(momentum=0.99):
-    return layers.BatchNormalization(momentum=momentum)
+def _doubling(width, **options):
+    return layers.Conv2DTranspose(width, 4, strides=2, padding="same", **options)
+
+
+def _normalized_relu(parts):
+    """Each of the layers, followed by BatchNorm and ReLU."""
+    found = []
+    for part in parts:  # a short run needs averages that follow quickly: momentum 0.9
+        found += [part, layers.BatchNormalization(momentum=0.9), layers.ReLU()]
+    return found
+
+
+def _small_generator(side, doublings, channels):
+    widest, *widths = [64 + 32 * i for i in reversed(range(doublings))]
+    dense, to_map = _first_map(side, widest)
+    parts = _normalized_relu([to_map, *(_doubling(width, use_bias=False) for width in widths)])
+    return [dense, *parts, _doubling(channels, activation="tanh", dtype="float32")]
 
 
 def _course_generator(side, doublings, channels):
     widest, *widths = [16, 48, 64, *range(96, 640, 32)][doublings::-1]
-    convolutions = [layers.Conv2D(widest, 3, padding="same", use_bias=False)]
-    for width in widths:
-        convolutions.append(layers.Conv2DTranspose(width, 4, 2, padding="same", use_bias=False))
-    parts = [*_first_map(side, widest), _normalized(0.9), layers.ReLU()]
-    for convolution in convolutions:  # a short run needs averages that follow quickly: 0.9
-        parts += [convolution, _normalized(0.9), layers.ReLU()]
+    dense, to_map = _first_map(side, widest)
+    same_size = layers.Conv2D(widest, 3, padding="same", use_bias=False)
+    larger = [_doubling(width, use_bias=False) for width in widths]
     image = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype="float32")
-    return [*parts, image]
+    return [dense, *_normalized_relu([to_map, same_size, *larger]), image]
 
 
 def _course_discriminator(halvings):
@@ -207,7 +221,7 @@ def _course_discriminator(halvings):
     for i in range(1, halvings):
         parts += [
             layers.Conv2D(32 * 2**i, 4, 2, padding="same", use_bias=False),
-            _normalized(0.9),
+            layers.BatchNormalization(momentum=0.9),
             layers.LeakyReLU(0.2),
         ]
     return parts
@@ -219,11 +233,15 @@ def _paper_weights():
 
 def _paper_generator(side, doublings, channels):
     widest, *widths = [128 * 2**i for i in reversed(range(doublings))]
-    parts = [*_first_map(side, widest, **_paper_weights()), _normalized(), layers.ReLU()]
+    parts = [
+        *_first_map(side, widest, **_paper_weights()),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+    ]
     for width in widths:
         parts += [
             layers.Conv2DTranspose(width, 5, 2, "same", use_bias=False, **_paper_weights()),
-            _normalized(),
+            layers.BatchNormalization(),
             layers.ReLU(),
         ]
     options = {"activation": "tanh", "dtype": "float32", **_paper_weights()}
@@ -235,7 +253,7 @@ def _paper_discriminator(halvings):
     for i in range(1, halvings):
         parts += [
             layers.Conv2D(64 * 2**i, 5, 2, "same", use_bias=False, **_paper_weights()),
-            _normalized(),
+            layers.BatchNormalization(),
             layers.LeakyReLU(0.2),
         ]
     return parts
@@ -244,11 +262,11 @@ def _paper_discriminator(halvings):
 def _tensorflow_generator(side, doublings, channels):
     widest, *widths = [64 * 2**i for i in reversed(range(doublings + 1))]
     dense, to_map = _first_map(side, widest)
-    parts = [dense, _normalized(), layers.LeakyReLU(0.3), to_map]
+    parts = [dense, layers.BatchNormalization(), layers.LeakyReLU(0.3), to_map]
     for i, width in enumerate(widths):
         parts += [
             layers.Conv2DTranspose(width, 5, 2 if i else 1, "same", use_bias=False),
-            _normalized(),
+            layers.BatchNormalization(),
             layers.LeakyReLU(0.3),
         ]
     options = {"use_bias": False, "activation": "tanh", "dtype": "float32"}
@@ -268,11 +286,13 @@ def _tensorflow_discriminator(halvings):
 
 _GENERATORS = {
     "course": _course_generator,
+    "small": _small_generator,
     "paper": _paper_generator,
     "tensorflow": _tensorflow_generator,
 }
 _DISCRIMINATORS = {
     "course": _course_discriminator,
+    "small": _course_discriminator,
     "paper": _paper_discriminator,
     "tensorflow": _tensorflow_discriminator,
 }

@@ -49,19 +49,23 @@ def test_an_unknown_table_is_refused():
         data.stored_results("early")
 
 
+def kernels(network):
+    """Copies of the weights of a Keras or a PyTorch network, but for biases and the like."""
+    if hasattr(network, "weights"):
+        return [weight.numpy() for weight in network.weights if weight.name == "kernel"]
+    return [weight.detach().numpy().copy() for weight in network.parameters() if weight.ndim > 1]
+
+
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
 def test_every_recipe_trains_both_networks_and_samples_images(recipe):
     trained = recipe(seed=0)
     holder = getattr(trained, "gan", trained)
-    kernels = [
-        [weight for weight in network.weights if weight.name == "kernel"]
-        for network in (holder.generator, holder.discriminator)
-    ]
-    before = [[kernel.numpy() for kernel in each] for each in kernels]
+    networks = (holder.generator, holder.discriminator)
+    before = [kernels(network) for network in networks]
     images = np.random.default_rng(0).uniform(-1, 1, (8, 28, 28, 1)).astype("float32")
     trained.step(tf.constant(images))
-    for now, old in zip(kernels, before, strict=True):
-        assert all(np.abs(n.numpy() - o).max() > 0 for n, o in zip(now, old, strict=True))
+    for network, old in zip(networks, before, strict=True):
+        assert all(np.abs(n - o).max() > 0 for n, o in zip(kernels(network), old, strict=True))
     made = trained.sample(3)
     assert made.shape == (3, 28, 28, 1) and -1 <= made.min() <= made.max() <= 1
     assert recipe.source and recipe.__doc__

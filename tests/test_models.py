@@ -170,7 +170,7 @@ def test_other_names_are_refused(stored):
 
 # DCGAN
 
-VARIANTS = ("course", "paper", "tensorflow")
+VARIANTS = ("course", "small", "paper", "tensorflow")
 
 
 def maps(network):
@@ -185,6 +185,8 @@ def maps(network):
     [
         ("course", (28, 28, 1), [(7, 64), (7, 64), (14, 48), (28, 16), (28, 1)]),
         ("course", (32, 32, 3), [(4, 96), (4, 96), (8, 64), (16, 48), (32, 16), (32, 3)]),
+        ("small", (28, 28, 1), [(7, 96), (14, 64), (28, 1)]),
+        ("small", (64, 64, 3), [(4, 160), (8, 128), (16, 96), (32, 64), (64, 3)]),
         ("paper", (28, 28, 1), [(7, 256), (14, 128), (28, 1)]),
         ("paper", (64, 64, 3), [(4, 1024), (8, 512), (16, 256), (32, 128), (64, 3)]),
         ("tensorflow", (28, 28, 1), [(7, 256), (7, 128), (14, 64), (28, 1)]),
@@ -203,6 +205,8 @@ def test_dcgan_generators_double_their_maps(variant, shape, expected):
         ("course", (28, 28, 1), [(14, 32), (7, 64), (4, 128)]),
         ("course", (24, 24, 1), [(12, 32), (6, 64), (3, 128)]),
         ("course", (64, 64, 3), [(32, 32), (16, 64), (8, 128), (4, 256)]),
+        ("small", (28, 28, 1), [(14, 32), (7, 64)]),
+        ("small", (64, 64, 3), [(32, 32), (16, 64), (8, 128), (4, 256)]),
         ("paper", (64, 64, 3), [(32, 64), (16, 128), (8, 256), (4, 512)]),
         ("tensorflow", (28, 28, 1), [(14, 64), (7, 128)]),
     ],
@@ -247,5 +251,7 @@ def test_dcgan_refuses_sizes_that_do_not_fit(shape):
 
 def test_dcgan_refuses_an_unknown_variant():
     for build in (models.dcgan_generator, models.dcgan_discriminator):
-        with pytest.raises(ValueError, match="'course', 'paper', 'tensorflow'; came 'big'"):
+        with pytest.raises(
+            ValueError, match="'course', 'small', 'paper', 'tensorflow'; came 'big'"
+        ):
             build(variant="big")

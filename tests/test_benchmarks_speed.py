@@ -1,0 +1,327 @@
+"""The benchmarks of speed, run very small: what they count, and what they say of their rows."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from benchmarks import growth, limit, pytorch, recipes, speed, tables, timing
+from gan_course import models, training
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Benchmarks get made-up rows, and the settings that they ask for are kept."""
+    asked = []
+
+    def in_own_process(function, *args):
+        asked.append((function.__name__, args))
+        return MADE_UP[function](*args)
+
+    monkeypatch.setattr(timing, "in_own_process", in_own_process)
+    return asked
+
+
+def made_up_speed(method, precision, round_number, batch_size, steps, blocks):
+    row = {"method": method, "precision": precision, "round": round_number}
+    row |= {"batch_size": batch_size, "steps": steps}
+    if method in speed.PYTORCH:
+        row["torch"] = "2.0"
+    if "compile" in method:
+        return {**row, "skipped": "InvalidCxxCompiler: no compiler"}
+    base = {"fit": 380, "step": 400, "PyTorch eager": 200, "Keras train_on_batch": 100}
+    speeds = [base.get(method, 390) + i for i in range(blocks)]
+    return {
+        **row,
+        "images_per_second": speeds,
+        "seconds_to_first_step": 1.0,
+        "megabytes": 900,
+        "weights": 1234,
+    }
+
+
+def made_up_step(batch_size, side, variant, channels):
+    case = {"batch_size": batch_size, "side": side, "variant": variant, "channels": channels}
+    return {"case": case, "milliseconds": [batch_size / 4] * 2, "operations": 10 * batch_size}
+
+
+def made_up_data(count):
+    row = {"case": {"images": count}, "loaded": 60_000, "seconds_to_load": [5.0, 0.25]}
+    return {**row, "seconds_per_epoch": [count / 1e5]}
+
+
+def made_up_limit(variant, latent_dim, batch_size, precision):
+    row = {"variant": variant, "batch_size": batch_size, "precision": precision}
+    return {
+        **row,
+        "operations": 59_000_000,
+        "milliseconds": [1.0],
+        "parts": {**dict.fromkeys(limit.KINDS, 0.25), "optimizers": 0.125},
+        "convolution_rate": 100.0,
+        "convolution": "a shape",
+        "matrix_rate": 110.0,
+        "matrix": 512,
+    }
+
+
+MADE_UP = {
+    speed.measure: made_up_speed,
+    growth.measure_step: made_up_step,
+    growth.measure_data: made_up_data,
+    limit.measure: made_up_limit,
+}
+
+
+def text_of(name, folder):
+    return (folder / f"{name}.md").read_text(encoding="utf-8")
+
+
+# What they measure with
+
+
+def test_a_function_runs_in_a_process_of_its_own():
+    assert timing.in_own_process(os.getpid) != os.getpid()
+
+
+def test_calls_are_timed_in_blocks():
+    calls = []
+    assert len(timing.seconds_per_call(lambda: calls.append(0), blocks=3, at_least=0)) == 3
+    assert len(calls) == 2 + 3
+    calls.clear()
+    assert all(s > 0 for s in timing.seconds_per_call(lambda: calls.append(0), 2, at_least=1e-4))
+    assert len(calls) > 2 + 2
+
+
+def test_memory_never_falls():
+    before = timing.peak_megabytes()
+    assert 10 < before <= timing.peak_megabytes()
+
+
+def test_verdicts_follow_the_number_that_is_shown():
+    assert tables.verdict("a over b", 2.99, 2, 1.5) == "- a over b: 1.50 (target 1.50: met)"
+    assert tables.verdict("a over b", 2.98, 2, 1.5) == "- a over b: 1.49 (target 1.50: not met)"
+    assert "not measured" in tables.verdict("a over b", None, 2, 1.5)
+
+
+# Speed at equal work
+
+KERAS = tuple(name for name in speed.METHODS if name not in speed.PYTORCH)
+
+
+def weights_of_the_tutorial():
+    networks = (
+        models.dcgan_generator(100, variant="tensorflow"),
+        models.dcgan_discriminator(variant="tensorflow"),
+    )
+    return sum(int(np.prod(w.shape)) for each in networks for w in each.trainable_variables)
+
+
+@pytest.mark.parametrize("precision", speed.POLICIES)
+@pytest.mark.parametrize("method", KERAS)
+def test_every_keras_method_trains_the_same_networks(method, precision):
+    row = speed.measure(method, precision, 0, batch_size=2, steps=1, blocks=2)
+    assert row["weights"] == weights_of_the_tutorial()
+    assert len(row["images_per_second"]) == 2 and min(row["images_per_second"]) > 0
+    assert row["seconds_to_first_step"] > 0 and row["megabytes"] > 0
+    assert (row["method"], row["precision"], row["round"]) == (method, precision, 0)
+
+
+@pytest.mark.parametrize("precision", speed.POLICIES)
+@pytest.mark.parametrize("method", [name for name in speed.PYTORCH if "compile" not in name])
+def test_every_pytorch_method_trains_the_same_networks(method, precision):
+    pytest.importorskip("torch")
+    row = speed.measure(method, precision, 0, batch_size=2, steps=1, blocks=2)
+    assert row["weights"] == weights_of_the_tutorial()
+    assert len(row["images_per_second"]) == 2 and row["torch"]
+
+
+def test_networks_in_pytorch_are_those_in_keras():
+    torch = pytest.importorskip("torch")
+    pairs = [
+        (pytorch.tensorflow_generator(), models.dcgan_generator(100, variant="tensorflow")),
+        (pytorch.tensorflow_discriminator(), models.dcgan_discriminator(variant="tensorflow")),
+    ]
+    for ours, theirs in pairs:
+        of_ours = sorted(sorted(weight.shape) for weight in ours.parameters())
+        assert of_ours == sorted(sorted(weight.shape) for weight in theirs.trainable_variables)
+    made = pairs[0][0](torch.zeros(2, 100))
+    assert tuple(made.permute(0, 2, 3, 1).shape) == (2, *pairs[0][1].output_shape[1:])
+    assert tuple(pairs[1][0](made).shape) == (2, *pairs[1][1].output_shape[1:])
+
+
+def test_a_step_in_pytorch_has_each_networks_own_gradients():
+    torch = pytest.importorskip("torch")
+    gan = pytorch.SimultaneousGAN()
+    gan.discriminator.eval()  # without dropout both ways see the same
+    images = torch.rand(3, 1, 28, 28)
+    torch.manual_seed(1)
+    for_generator, for_discriminator = gan.gradients(images)
+    torch.manual_seed(1)
+    made = gan.generator(torch.randn(3, 100))
+    entropy = torch.nn.BCEWithLogitsLoss()
+    entropy(gan.discriminator(made), torch.ones(3, 1)).backward()
+    for weight, gradient in zip(gan.generator.parameters(), for_generator, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+    gan.discriminator.zero_grad()
+    entropy(gan.discriminator(images), torch.ones(3, 1)).backward()
+    entropy(gan.discriminator(made.detach()), torch.zeros(3, 1)).backward()
+    for weight, gradient in zip(gan.discriminator.parameters(), for_discriminator, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_what_does_not_compile_is_left_out_with_its_reason(monkeypatch):
+    pytest.importorskip("torch")
+
+    def fail(*args):
+        raise RuntimeError("no compiler\nand much more")
+
+    monkeypatch.setitem(speed.METHODS, "torch.compile", fail)
+    row = speed.measure("torch.compile", "float32", 0, 2, 1, 1)
+    assert row["skipped"] == "RuntimeError: no compiler" and "weights" not in row
+    monkeypatch.setitem(speed.METHODS, "step", fail)
+    with pytest.raises(RuntimeError, match="no compiler"):
+        speed.measure("step", "float32", 0, 2, 1, 1)
+
+
+def test_speed_goes_on_where_it_was(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(pytorch, "is_installed", lambda: True)
+    speed.main(tmp_path)
+    assert len(measured) == speed.ROUNDS * len(speed.METHODS) * len(speed.POLICIES)
+    assert len({args[:4] for _, args in measured}) == len(measured)
+    measured.clear()
+    speed.main(tmp_path)
+    assert measured == []
+
+
+def test_speed_says_what_was_reached(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(pytorch, "is_installed", lambda: True)
+    speed.main(tmp_path)
+    text = text_of("speed", tmp_path)
+    assert "our faster way over the fastest other one, float32: 1.03 (target 1.00: met)" in text
+    assert "PyTorch eager, float32: 1.99 (target 1.40: met)" in text
+    assert "our best precision over PyTorch's best: 1.03 (target 1.25: not met)" in text
+    assert "`fit` over the hand-written loop, bfloat16: 0.97 (target 0.95: met)" in text
+    assert "| fit | float32 | 382 | 380 to 384 | 0.95 | 1.0 | 900 |" in text
+    assert "Left out: torch.compile, bfloat16: InvalidCxxCompiler: no compiler" in text
+    assert "1,234 trainable weights" in text and "PyTorch 2.0." in text
+
+
+def test_without_pytorch_its_rows_are_left_out(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(pytorch, "is_installed", lambda: False)
+    speed.main(tmp_path)
+    assert not {args[0] for _, args in measured} & set(speed.PYTORCH)
+    text = text_of("speed", tmp_path)
+    assert "PyTorch was not installed." in text and "not measured (target 1.25)" in text
+
+
+def test_pytorchs_recipe_is_there_where_pytorch_is():
+    names = [recipe.__name__ for recipe in recipes.RECIPES]
+    assert ("PyTorchTutorial" in names) == pytorch.is_installed()
+
+
+# Distance to the limit
+
+
+def built(*parts):
+    return keras.Sequential(parts).layers
+
+
+def test_operations_of_single_layers():
+    (dense,) = built(keras.Input((3,)), layers.Dense(5))
+    assert limit.forward_operations(dense) == 2 * 3 * 5
+    (strided,) = built(keras.Input((5, 5, 2)), layers.Conv2D(4, 3, 2, "same"))
+    assert limit.forward_operations(strided) == 2 * (3 * 3) * (3 * 3 * 2 * 4)  # 5 -> 3 places
+    (larger,) = built(keras.Input((7, 7, 6)), layers.Conv2DTranspose(4, 5, 2, "same"))
+    assert limit.forward_operations(larger) == 2 * (7 * 7) * (5 * 5 * 6 * 4)  # 7 -> 14
+    (other,) = built(keras.Input((7, 7, 6)), layers.BatchNormalization())
+    assert limit.forward_operations(other) == 0
+    with pytest.raises(ValueError, match="Conv1D"):
+        limit.forward_operations(built(keras.Input((7, 6)), layers.Conv1D(4, 3))[0])
+
+
+def test_operations_of_a_step():
+    generator = keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Dense(4)])
+    discriminator = keras.Sequential([keras.Input((4,)), layers.Dense(5), layers.Dense(1)])
+    g_first, g_second, d_first, d_second = 2 * 2 * 3, 2 * 3 * 4, 2 * 4 * 5, 2 * 5 * 1
+    learns_g = 2 * g_first + 3 * g_second  # forward, for weights; the second for its inputs too
+    learns_d = 2 * d_first + 3 * d_second
+    to_images = d_first + d_second
+    expected = 10 * (learns_g + 2 * learns_d + to_images)
+    assert limit.step_operations(generator, discriminator, 10) == expected
+
+
+def test_a_step_passes_the_networks_as_often_as_counted():
+    """Convolutions and their gradients that the graph of a step cannot do without."""
+    gan = training.SimultaneousGAN(
+        models.dcgan_generator(4, variant="tensorflow"),
+        models.dcgan_discriminator(variant="tensorflow"),
+        latent_dim=4,
+    )
+    gan.compile()
+    graph = gan._compiled_step.get_concrete_function().graph
+    todo, needed = [*graph.control_outputs, *(tensor.op for tensor in graph.outputs)], set()
+    while todo:
+        op = todo.pop()
+        if op not in needed:
+            needed.add(op)
+            todo += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
+    in_generator = 3 + 3 + 3  # forward, for weights, for inputs
+    on_real = 2 + 2 + 1  # not for the real images
+    on_generated = 2 + 2 + 1 + 2
+    convolutions = [op for op in needed if op.type.startswith("Conv2D")]
+    assert len(convolutions) == in_generator + on_real + on_generated
+
+
+@pytest.mark.parametrize("precision", limit.POLICIES)
+def test_a_short_measurement_has_all_parts(precision):
+    small = {"convolutions": ((4, 8, 16, 8, 3),), "matrices": (128,)}
+    row = limit.measure("course", 4, 2, precision, blocks=2, at_least=0, **small)
+    assert set(row["parts"]) == {*limit.KINDS, "optimizers"}
+    assert all(part > 0 for part in row["parts"].values()) and len(row["milliseconds"]) == 2
+    assert row["convolution"] == "4 x 8 x 8 x 16, 3 x 3 to 8" and row["matrix"] == 128
+    assert row["operations"] > 0 and row["convolution_rate"] > 0 and row["matrix_rate"] > 0
+
+
+def test_limit_goes_on_and_says_what_was_reached(measured, monkeypatch, tmp_path):
+    limit.main(tmp_path)
+    assert len(measured) == len(limit.NETWORKS) * len(limit.POLICIES)
+    text = text_of("limit", tmp_path)
+    assert "0.59 (target 0.60: not met)" in text
+    assert "| course, batch 32, float32 | 0.06 | 1.0 | 59 | 59% | 25% |" in text
+    assert "| 0.1 (12%) |" in text  # the rest
+    monkeypatch.setattr(limit, "TARGET", 0.5)
+    limit.main(tmp_path)
+    assert "0.59 (target 0.50: met)" in text_of("limit", tmp_path)
+    assert len(measured) == len(limit.NETWORKS) * len(limit.POLICIES)
+
+
+# Growth
+
+
+def test_a_short_step_and_a_short_epoch_make_rows():
+    case = {"batch_size": 2, "side": 32, "variant": "paper", "channels": 3}
+    row = growth.measure_step(**case, blocks=2, at_least=0)
+    assert row["case"] == case and len(row["milliseconds"]) == 2 and row["operations"] > 0
+    row = growth.measure_data(100, name="digits", batch_size=10, blocks=2)
+    assert row["case"] == {"images": 100} and row["loaded"] == 1_500
+    assert len(row["seconds_to_load"]) == len(row["seconds_per_epoch"]) == 2
+
+
+def test_growth_measures_each_case_once_and_states_ratios(measured, tmp_path):
+    growth.main(tmp_path)
+    assert len(measured) == len(growth.cases()) + len(growth.IMAGES) == 9 + 3
+    growth.main(tmp_path)
+    assert len(measured) == 9 + 3
+    text = text_of("growth", tmp_path)
+    assert "batch size from 16 to 256: 16.00 times the operations in 16.00 times the time" in text
+    assert "| batch size 128 | 32.0 | 32.0 to 32.0 | 4,000 | 0.00 | 8.00 | 8.00 |" in text
+    assert "from 5,000 to 60,000: 12.00 times the images in 12.00 times the time" in text
+    assert "60,000 images in 5.00 s the first time, and 0.25 s from the course's cache" in text
