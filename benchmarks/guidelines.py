@@ -7,6 +7,7 @@ number of steps, with several seeds. Radford et al. 2015, https://arxiv.org/abs/
 guidelines in section 3 and the settings of Adam in section 4.
 """
 
+import dataclasses
 import time
 
 import keras
@@ -28,42 +29,58 @@ def again(layer, **changes):
 
 
 def rebuilt(network, change):
-    """A new network whose layers are those that `change` makes of each layer of another one.
+    """A new network of the layers that `change` makes of another one's.
 
     Args:
         network: a keras.Sequential.
-        change: function of a layer that returns a list of new layers.
+        change: function of a list of layers that returns a list of new layers.
     """
-    parts = [part for layer in network.layers for part in change(layer)]
-    return keras.Sequential([keras.Input(network.input_shape[1:]), *parts], name=network.name)
+    return keras.Sequential(
+        [keras.Input(network.input_shape[1:]), *change(network.layers)], name=network.name
+    )
 
 
-def unchanged(layer):
+def each(change):
+    """The change of a list of layers that makes a list of new layers of each of them."""
+    return lambda found: [part for layer in found for part in change(layer)]
+
+
+def copied(layer):
     return [again(layer)]
 
 
+unchanged = each(copied)
+
+
+@each
 def without_batch_norm(layer):
     if isinstance(layer, layers.BatchNormalization):
         return []
     return [again(layer, use_bias=True) if hasattr(layer, "use_bias") else again(layer)]
 
 
-def pooled(layer):
-    """Pooling after a convolution of stride 1, in place of a stride."""
-    if isinstance(layer, layers.Conv2D) and layer.strides == (2, 2):
-        return [again(layer, strides=1), layers.AveragePooling2D(2, padding="same")]
-    return unchanged(layer)
+def pooled(found):
+    """Convolutions of stride 1, and max pooling after their LeakyReLU, in place of strides."""
+    parts = []
+    for layer in found:
+        convolves = isinstance(layer, layers.Conv2D)
+        parts.append(again(layer, strides=1) if convolves else again(layer))
+        if isinstance(layer, layers.LeakyReLU):
+            parts.append(layers.MaxPooling2D(2, padding="same"))
+    return parts
 
 
+@each
 def upsampled(layer):
     """Each pixel four times and a convolution, in place of a transposed one."""
     if isinstance(layer, layers.Conv2DTranspose):
         convolution = layers.Conv2D(layer.filters, 3, padding="same", use_bias=layer.use_bias)
         return [layers.UpSampling2D(), convolution]
-    return unchanged(layer)
+    return copied(layer)
 
 
 def kernels_of(size):
+    @each
     def change(layer):
         strided = isinstance(layer, layers.Conv2DTranspose)
         return [again(layer, kernel_size=size) if strided else again(layer)]
@@ -71,95 +88,109 @@ def kernels_of(size):
     return change
 
 
+@each
 def with_hidden_layer(layer):
     """A hidden layer that is fully connected, before the logit."""
     hidden = [layers.Dense(256), layers.LeakyReLU(0.2)]
-    return [again(layer), *hidden] if isinstance(layer, layers.Flatten) else unchanged(layer)
+    return [again(layer), *hidden] if isinstance(layer, layers.Flatten) else copied(layer)
 
 
+@each
 def leaky(layer):
-    return [layers.LeakyReLU(0.2)] if isinstance(layer, layers.ReLU) else unchanged(layer)
+    return [layers.LeakyReLU(0.2)] if isinstance(layer, layers.ReLU) else copied(layer)
 
 
+@each
 def not_leaky(layer):
-    return [layers.ReLU()] if isinstance(layer, layers.LeakyReLU) else unchanged(layer)
+    return [layers.ReLU()] if isinstance(layer, layers.LeakyReLU) else copied(layer)
 
 
+@each
 def normalized_image(layer):
     """BatchNorm on the generator's output, before tanh."""
     if getattr(layer, "activation", None) is keras.activations.tanh:
-        return [
-            again(layer, activation=None),
-            layers.BatchNormalization(),
-            layers.Activation("tanh"),
-        ]
-    return unchanged(layer)
+        norm = layers.BatchNormalization(momentum=0.9)  # as all others
+        return [again(layer, activation=None), norm, layers.Activation("tanh")]
+    return copied(layer)
 
 
-def normalized_first(layer):
+def normalized_first(found):
     """BatchNorm after the discriminator's first layer, too."""
-    if isinstance(layer, layers.Conv2D) and layer.filters == 32:
-        return [again(layer), layers.BatchNormalization(momentum=0.9)]
-    return unchanged(layer)
+    first, *others = found
+    return [again(first), layers.BatchNormalization(momentum=0.9), *unchanged(others)]
 
 
+@each
 def linear_image(layer):
     """No tanh: the generator's output is unbounded."""
     if getattr(layer, "activation", None) is keras.activations.tanh:
         return [again(layer, activation=None)]
-    return unchanged(layer)
+    return copied(layer)
 
 
-def shallow_generator(layer):
-    """Without the convolution on the smallest map, which the paper's networks do not have."""
-    at_7 = isinstance(layer, layers.Conv2D) and layer.output.shape[1:3] == (7, 7)
-    return [] if at_7 and not isinstance(layer, layers.Conv2DTranspose) else unchanged(layer)
+def without_block(index):
+    """Leave out a convolution, and the BatchNorm and activation that follow it.
+
+    Args:
+        index: which of the network's convolutions.
+    """
+
+    def change(found):
+        kinds = (layers.Conv2D, layers.Conv2DTranspose)
+        place = [i for i, layer in enumerate(found) if isinstance(layer, kinds)][index]
+        return unchanged(found[:place] + found[place + 3 :])
+
+    return change
 
 
-def shallow_discriminator(layer):
-    """Without the last halving, from 7 x 7 to 4 x 4."""
-    small = len(layer.output.shape) == 4 and layer.output.shape[1] == 4
-    return [] if small else unchanged(layer)
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What is different from the course's recipe."""
+
+    generator: object = unchanged
+    discriminator: object = unchanged
+    adam: dict = dataclasses.field(default_factory=dict)
+    kind: type = training.SimultaneousGAN
 
 
-# From the name in the table to (the generator's change, the discriminator's, Adam's settings).
 CHANGES = {
-    "the course's recipe": (unchanged, unchanged, {}),
-    "pooling in the discriminator": (unchanged, pooled, {}),
-    "upsampling in the generator": (upsampled, unchanged, {}),
-    "no BatchNorm in the generator": (without_batch_norm, unchanged, {}),
-    "no BatchNorm in the discriminator": (unchanged, without_batch_norm, {}),
-    "BatchNorm on the generator's output": (normalized_image, unchanged, {}),
-    "BatchNorm on the discriminator's first layer": (unchanged, normalized_first, {}),
-    "a fully connected hidden layer": (unchanged, with_hidden_layer, {}),
-    "LeakyReLU in the generator": (leaky, unchanged, {}),
-    "ReLU in the discriminator": (unchanged, not_leaky, {}),
-    "no tanh at the generator's end": (linear_image, unchanged, {}),
-    "kernels of 3 in the generator": (kernels_of(3), unchanged, {}),
-    "kernels of 5 in the generator": (kernels_of(5), unchanged, {}),
-    "beta_1 = 0.9": (unchanged, unchanged, {"beta_1": 0.9}),
-    "learning rate 2e-4": (unchanged, unchanged, {"learning_rate": 2e-4}),
-    "one layer less in the generator": (shallow_generator, unchanged, {}),
-    "one layer less in the discriminator": (unchanged, shallow_discriminator, {}),
+    "the course's recipe": Change(),
+    "pooling in the discriminator": Change(discriminator=pooled),
+    "upsampling in the generator": Change(generator=upsampled),
+    "no BatchNorm in the generator": Change(generator=without_batch_norm),
+    "no BatchNorm in the discriminator": Change(discriminator=without_batch_norm),
+    "BatchNorm on the generator's output": Change(generator=normalized_image),
+    "BatchNorm on the discriminator's first layer": Change(discriminator=normalized_first),
+    "a fully connected hidden layer": Change(discriminator=with_hidden_layer),
+    "LeakyReLU in the generator": Change(generator=leaky),
+    "ReLU in the discriminator": Change(discriminator=not_leaky),
+    "no tanh at the generator's end": Change(generator=linear_image),
+    "kernels of 3 in the generator": Change(generator=kernels_of(3)),
+    "kernels of 5 in the generator": Change(generator=kernels_of(5)),
+    "beta_1 = 0.9": Change(adam={"beta_1": 0.9}),
+    "learning rate 2e-4": Change(adam={"learning_rate": 2e-4}),
+    "one layer less in the generator": Change(generator=without_block(0)),
+    "one layer less in the discriminator": Change(discriminator=without_block(-1)),
+    "alternating steps": Change(kind=training.GAN),
 }
 
 
-def build(change, seed):
+def build(name, seed):
     """The course's GAN with one change."""
-    of_generator, of_discriminator, adam = CHANGES[change]
+    change = CHANGES[name]
     runtime.set_seed(seed)
-    gan = training.SimultaneousGAN(
-        rebuilt(models.dcgan_generator(64), of_generator),
-        rebuilt(models.dcgan_discriminator(), of_discriminator),
+    gan = change.kind(
+        rebuilt(models.dcgan_generator(64), change.generator),
+        rebuilt(models.dcgan_discriminator(), change.discriminator),
         latent_dim=64,
         seed=seed,
     )
-    gan.compile(**recipes.course_optimizers(**adam))
+    gan.compile(**recipes.course_optimizers(**change.adam))
     return gan
 
 
 def measure(change, seed, steps=STEPS, count=10_000):
-    """One training; a row."""
+    """One training; a row. The distance of a run that has diverged is None."""
     digits, test = data.load("mnist"), data.load("mnist", "test")
     gan = build(change, seed)
     batches = iter(digits.batches(recipes.Course.batch_size, seed).repeat())
@@ -169,13 +200,15 @@ def measure(change, seed, steps=STEPS, count=10_000):
         logs = gan.step(next(batches)[0])
     accuracy = float(logs["d_accuracy"])
     seconds = time.perf_counter() - begin
-    images = np.clip(gan.generate(count, seed=1), -1, 1)
-    score = metrics.FrechetDistance(test.images)
+    images = gan.generate(count, seed=1)
+    finite = bool(np.isfinite(images).all())
+    images = np.clip(images, -1, 1)  # without tanh they may be outside
+    distance = float(metrics.FrechetDistance(test.images)(images)) if finite else None
     return {
         "change": change,
         "seed": seed,
         "steps": steps,
-        "fid": round(float(score(images)), 2) if np.isfinite(images).all() else None,
+        "fid": distance if distance is None else round(distance, 2),
         "d_accuracy": round(accuracy, 3),
         "milliseconds_per_step": round(1000 * seconds / (steps - 1), 1),
         "weights": gan.generator.count_params() + gan.discriminator.count_params(),

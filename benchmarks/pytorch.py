@@ -111,6 +111,7 @@ class PyTorchTutorial:
     own batch's statistics.
     """
 
+    needs = "torch"
     source = "https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html"
     adapted = (
         "32 x 32 instead of 64 x 64, the common form for small images: three doublings from 4 x 4 "

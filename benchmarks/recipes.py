@@ -121,8 +121,11 @@ class TensorFlowTutorial(_TwoNetworks):
 class KerasExample(_TwoNetworks):
     """No normalization; labels with noise, of both kinds of images in one batch."""
 
-    source = "https://keras.io/examples/generative/dcgan_overriding_train_step/ (its MNIST version)"
-    adapted = "images in [-1, 1] become [0, 1] inside"
+    source = "https://keras.io/guides/custom_train_step_in_tensorflow/"
+    adapted = (
+        "images in [-1, 1] become [0, 1] inside; trained without the test images, which the guide "
+        "trains on, too"
+    )
     batch_size = 64
     latent_dim = 128
 
@@ -219,7 +222,8 @@ class ClassicKeras:
     source = "https://github.com/eriklindernoren/Keras-GAN, dcgan"
     adapted = (
         "Keras 3 needs the flag `trainable` set around each call (without, the discriminator is "
-        "not trained at all)"
+        "not trained at all), and in the combined model BatchNorm then runs on its averages; a "
+        "step takes 32 latent vectors and 16 real images"
     )
     batch_size = 32
 

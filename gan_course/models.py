@@ -151,7 +151,8 @@ def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discrim
 
     - "course": kernels of 4x4, down to a map of 4 x 4, BatchNorm after each but the first.
     - "small": the same, down to a map of 4 to 7 pixels.
-    - "paper": kernels of 5x5, BatchNorm after each but the first, weights from N(0, 0.02).
+    - "paper": kernels of 5x5, BatchNorm after each but the first, weights from N(0, 0.02). The
+      paper does not tell the widths; its authors' code begins with 128 channels and doubles them.
     - "tensorflow": kernels of 5x5, dropout and no BatchNorm.
 
     Args:
@@ -169,7 +170,8 @@ def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discrim
     if variant == "course" and input_shape[0] > 4 * 2**halvings:
         halvings += 1  # the last map is 4 x 4, or smaller
     parts = _choose(_DISCRIMINATORS, variant)(halvings)
-    logit = [layers.Flatten(), layers.Dense(1, dtype="float32")]
+    weights = _paper_weights() if variant == "paper" else {}
+    logit = [layers.Flatten(), layers.Dense(1, dtype="float32", **weights)]
     return keras.Sequential([keras.Input(input_shape), *parts, *logit], name=name)
 
 
@@ -249,10 +251,10 @@ def _paper_generator(side, doublings, channels):
 
 
 def _paper_discriminator(halvings):
-    parts = [layers.Conv2D(64, 5, 2, "same", **_paper_weights()), layers.LeakyReLU(0.2)]
+    parts = [layers.Conv2D(128, 5, 2, "same", **_paper_weights()), layers.LeakyReLU(0.2)]
     for i in range(1, halvings):
         parts += [
-            layers.Conv2D(64 * 2**i, 5, 2, "same", use_bias=False, **_paper_weights()),
+            layers.Conv2D(128 * 2**i, 5, 2, "same", use_bias=False, **_paper_weights()),
             layers.BatchNormalization(),
             layers.LeakyReLU(0.2),
         ]

@@ -140,7 +140,8 @@ def _best_precision():
         oldest = min(each.get("compute_capability", (0, 0)) for each in details)
         if oldest >= (8, 0):
             return "mixed_bfloat16"
-        return "mixed_float16" if oldest >= (7, 0) else "float32"
+        # Keras' loss scaling looks at the first replica's gradients only: not on several GPUs.
+        return "mixed_float16" if oldest >= (7, 0) and len(gpus) == 1 else "float32"
     seconds = {name: _block_seconds(name) for name in ("float32", "mixed_bfloat16")}
     gain = seconds["float32"] / seconds["mixed_bfloat16"]
     return "mixed_bfloat16" if gain >= _LEAST_GAIN else "float32"

@@ -23,6 +23,7 @@ def _shape_of(model, name, side):
 
 def _check_optimizer(name, optimizer, network):
     """An optimizer keeps averages for each weight, so it stays with the network it began with."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     if not optimizer.built:
         return
     known = {id(variable) for variable in optimizer._trainable_variables}
@@ -33,10 +34,9 @@ def _check_optimizer(name, optimizer, network):
         )
 
 
-def _scaled(optimizer, network):
-    """The optimizer, with its loss scaled up where float16 would round small gradients to 0."""
-    needed = any(layer.compute_dtype == "float16" for layer in network._flatten_layers())
-    if not needed or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+def _scaled(optimizer):
+    """The optimizer, with its loss scaled up so that float16 does not round gradients to 0."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
 
@@ -101,7 +101,8 @@ class GAN(keras.Model):
         self.built = True  # both networks are, and a GAN has no `call` that Keras could build
         latents = tf.TensorSpec((None, latent_dim), tf.float32)
         self._sample = tf.function(
-            lambda z: self.generator(z, training=False), input_signature=[latents]
+            lambda z: tf.cast(self.generator(z, training=False), tf.float32),
+            input_signature=[latents],
         )
 
     def compile(
@@ -116,8 +117,8 @@ class GAN(keras.Model):
         Args:
             loss: a `losses.Loss` or its name, "minimax" or "non_saturating".
             generator_optimizer, discriminator_optimizer: two separate Keras optimizers; Adam with
-                learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given. For
-                a network that computes in float16 it is put into a `LossScaleOptimizer`, so that
+                learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given. Where
+                a network computes in float16, each is put into a `LossScaleOptimizer`, so that
                 small gradients do not become 0.
             **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
 
@@ -126,11 +127,8 @@ class GAN(keras.Model):
         """
         loss = losses.get(loss)
         optimizers = [
-            _scaled(keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5)), network)
-            for given, network in (
-                (generator_optimizer, self.generator),
-                (discriminator_optimizer, self.discriminator),
-            )
+            keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
+            for given in (generator_optimizer, discriminator_optimizer)
         ]
         if optimizers[0] is optimizers[1]:
             raise ValueError(
@@ -139,6 +137,8 @@ class GAN(keras.Model):
             )
         _check_optimizer("generator_optimizer", optimizers[0], self.generator)
         _check_optimizer("discriminator_optimizer", optimizers[1], self.discriminator)
+        if any(layer.compute_dtype == "float16" for layer in self._flatten_layers()):
+            optimizers = [_scaled(optimizer) for optimizer in optimizers]
         super().compile(optimizer=None, **kwargs)
         self.loss = loss
         self.generator_optimizer, self.discriminator_optimizer = optimizers
@@ -376,7 +376,7 @@ class SimultaneousGAN(GAN):
     A step of `GAN` generates a batch for the discriminator and then, against the discriminator as
     it has become, another one for the generator. Here both learn from the same batch, each against
     the other as it was: one pass through the generator and one through the discriminator less, and
-    the same game. (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, compare simultaneous
+    the same losses. (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, compare simultaneous
     and alternating gradient descent.) Arguments are those of `GAN`.
     """
 
@@ -387,11 +387,12 @@ class SimultaneousGAN(GAN):
         """
         real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
 
-        with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
+        with tf.GradientTape() as g_tape:
             fake_images = self.generator(self.noise(tf.shape(real_images)[0]), training=True)
-            real_logits = self.discriminator(real_images, training=True)
-            fake_logits = self.discriminator(fake_images, training=True)
-            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+            with tf.GradientTape() as d_tape:
+                real_logits = self.discriminator(real_images, training=True)
+                fake_logits = self.discriminator(fake_images, training=True)
+                d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
             g_loss = self.loss.generator_loss(fake_logits)
         self._apply(self.discriminator_optimizer, d_tape, d_loss, self.discriminator)
         self._apply(self.generator_optimizer, g_tape, g_loss, self.generator)

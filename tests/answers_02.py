@@ -148,8 +148,8 @@ RIGHT = {
         generator(kernel=2),
         lambda latent_dim: models.dcgan_generator(latent_dim),
     ],
-    "2.4": [by_rotation, lambda a, b, t: tf.constant(lesson02._slerp(a, b, t))],
-    "2.5": [experiment(50.0), experiment(np.float64(55.0), learning_rate=2e-3, beta_1=0.0)],
+    "2.5": [slerp_of(sines), lambda a, b, t: tf.constant(lesson02._slerp(a, b, t))],
+    "2.4": [experiment(50.0), experiment(np.float64(55.0), learning_rate=2e-3, beta_1=0.0)],
 }
 
 WRONG = {
@@ -182,6 +182,9 @@ WRONG = {
             lambda x, g, b, e: g * ((x - moments(x)[0]) / sqrt(moments(x)[1] + e) + b),
             "after the multiplication",
         ),
+        (lambda x, g, b, e: lesson02._batch_norm(x, 1, b, e), "gamma is missing"),
+        (lambda x, g, b, e: lesson02._batch_norm(x, g, 0, e), "beta is missing"),
+        (normalized_over((0, 1)), "width is left out"),
         (lambda x, g, b, e: g * x / sqrt(moments(x)[1] + e) + b, "mean is not taken away"),
         (lambda x, g, b, e: moments(x)[0], "One mean and one variance"),
     ],
@@ -196,9 +199,11 @@ WRONG = {
         (network_of(*begin(), input_dim=7), "keras.Input((latent_dim,))"),
         (network_of(*begin()), "From 7 x 7"),
         (dense_generator, "let Conv2DTranspose double"),
-        (lambda latent_dim: np.zeros((28, 28, 1)), "Three stages"),
+        (lambda latent_dim: np.zeros((28, 28, 1)), "three stages"),
+        (lambda latent_dim: keras.Sequential(begin()), "Begin the list"),
+        (lambda latent_dim: keras.Sequential(), "Begin the list"),
     ],
-    "2.4": [
+    "2.5": [
         (lambda a, b, t: (1 - t) * a + t * b, "straight line"),
         (lambda a, b, t: lesson02._slerp(b, a, t), "exchanged"),
         (slerp_of(sines, divide=False), "division by sin(angle)"),
@@ -210,9 +215,14 @@ WRONG = {
             slerp_of(lambda w, t: (np.cos((1 - t) * w), np.cos(t * w))),
             "sines, not cosines",
         ),
+        (
+            slerp_of(lambda w, t: (np.cos((1 - t) * w), np.cos(t * w)), divide=False),
+            "sines, not cosines",
+        ),
+        (by_rotation, "with its own length"),
         (lambda a, b, t: 0.5, "First the angle"),
     ],
-    "2.5": [
+    "2.4": [
         (experiment(1300.0, learning_rate=2e-4, beta_1=0.9), "too low for so few steps"),
         (experiment(100.0, beta_1=0.9), "Now beta_1"),
         (experiment(900.0, learning_rate=1e-2), "too high"),

@@ -107,9 +107,11 @@ def test_targets_are_read_off_the_rows():
     slow = run("TensorFlowTutorial", 0, [300, 200, 150, 130, 120, 60, 45], quality_time.LONG_MARKS)
     other = run("KerasExample", 0, [50, 40, 30, 25, 20])
     sooner_900, sooner_300, at_180, at_300 = quality_time.targets([ours, slow, other]).values()
-    assert sooner_900 == ["90"]  # 45 was reached at the mark of 10 s
-    assert sooner_300 == ["10"]  # the best other has 20, ours at the mark of 30 s
-    assert (at_180, at_300) == (["1/12"], ["1/30"])
+    assert sooner_900 == ["90.0"]  # 45 was reached at the mark of 10 s
+    assert sooner_300 == ["10.0"]  # the best other has 20, ours at the mark of 30 s
+    assert (at_180, at_300) == (["1/12.0"], ["1/30.0"])
+    back = run("TensorFlowTutorial", 0, [300, 200, 40, 130, 120, 60, 45], quality_time.LONG_MARKS)
+    assert next(iter(quality_time.targets([ours, back, other]).values())) == ["12.0"]
     never = run("Course", 0, [99] * 5, marks=(10, 30, 60, 180, 300))
     assert quality_time.targets([never, slow, other])[
         "times sooner than TensorFlow's tutorial to its level after 900 s (at least 50)"
@@ -124,7 +126,8 @@ def test_the_report_holds_means_ranges_and_levels(tmp_path):
     quality_time.report(table)
     text = table.path.with_suffix(".md").read_text()
     assert "| Course | 2 | 25.0 (20.0 to 30.0) | 15.0 (10.0 to 20.0) |" in text
-    assert "| Course | 30 | 30 | 60 | 120 | 300 | - |" in text  # <= 100, 50, 25, 12, 6, 3
+    levels = "| Course | 0 to 30 | 0 to 30 | 0 to 60 | 30 to 120 | 60 to 300 | - |"
+    assert levels in text  # <= 100, 50, 25, 12, 6, 3
     assert "not measured yet" in text
 
 
@@ -155,10 +158,32 @@ def test_every_change_makes_a_gan_that_learns(change):
             (gan.discriminator, plain.discriminator),
         )
     ]
-    of_generator, of_discriminator, _ = guidelines.CHANGES[change]
+    made = guidelines.CHANGES[change]
     linear = change == "no tanh at the generator's end"  # the same layers, another activation
-    assert same_networks[0] == (of_generator is guidelines.unchanged or linear)
-    assert same_networks[1] == (of_discriminator is guidelines.unchanged)
+    assert same_networks[0] == (made.generator is guidelines.unchanged or linear)
+    assert same_networks[1] == (made.discriminator is guidelines.unchanged)
+
+
+def kinds(network):
+    return [type(layer).__name__ for layer in network.layers]
+
+
+def test_a_layer_less_is_one_convolution_less_with_what_follows_it():
+    for network, index, place in (
+        (models.dcgan_generator(4), 0, 4),
+        (models.dcgan_discriminator(), -1, 5),
+    ):
+        less = kinds(guidelines.rebuilt(network, guidelines.without_block(index)))
+        assert "Conv2D" in kinds(network)[place]
+        assert less == kinds(network)[:place] + kinds(network)[place + 3 :]
+
+
+def test_pooling_comes_after_the_activation_and_halves_as_strides_do():
+    pooled = guidelines.rebuilt(models.dcgan_discriminator(), guidelines.pooled)
+    names = kinds(pooled)
+    after = [names[i - 1] for i, name in enumerate(names) if name == "MaxPooling2D"]
+    assert after == ["LeakyReLU"] * 3
+    assert pooled.count_params() == models.dcgan_discriminator().count_params()
 
 
 def test_without_batch_norm_layers_get_their_biases_back():

@@ -63,7 +63,8 @@ def test_on_a_cpu_the_measurement_decides(float32_again, monkeypatch, seconds, e
     [
         ([(9, 0)], "mixed_bfloat16"),
         ([(7, 5)], "mixed_float16"),
-        ([(8, 0), (7, 0)], "mixed_float16"),
+        ([(8, 0), (9, 0)], "mixed_bfloat16"),
+        ([(8, 0), (7, 0)], "float32"),
         ([(6, 1)], "float32"),
     ],
 )

@@ -519,3 +519,20 @@ def test_float16_alone_gets_scaled_losses():
     gan = make_dcgan("mixed_float16")
     gan.compile(generator_optimizer=scaled(keras.optimizers.Adam()))
     assert not isinstance(gan.generator_optimizer.inner_optimizer, scaled)
+
+
+def test_scaling_hides_no_mistake_with_optimizers():
+    gan, adam = make_dcgan("mixed_float16"), keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="must be two optimizers, came the same object twice"):
+        gan.compile(generator_optimizer=adam, discriminator_optimizer=adam)
+    make(generator_optimizer=adam)
+    for given in (adam, keras.optimizers.LossScaleOptimizer(adam)):
+        with pytest.raises(ValueError, match="already belongs to another network"):
+            gan.compile(generator_optimizer=given)
+
+
+def test_half_precision_images_come_in_float32():
+    last = keras.layers.Dense(2, dtype="mixed_bfloat16")
+    generator = keras.Sequential([keras.Input((3,)), last])
+    gan = training.GAN(generator, models.mlp_discriminator((2,), (4,)), latent_dim=3)
+    assert gan.generate(4).dtype == np.float32
