@@ -97,7 +97,7 @@ def strategy():
 
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_LEAST_GAIN = 1.2  # so many times faster must half precision be, to be chosen on a CPU
+_LEAST_GAIN = 1.5  # so many times faster must half precision be, to be chosen on a CPU
 
 
 def use_precision(name="auto"):
@@ -110,7 +110,7 @@ def use_precision(name="auto"):
         name: "float32", "mixed_bfloat16" or "mixed_float16", as Keras calls them, or "auto": on a
             GPU or TPU what its generation is made for; on a CPU bfloat16 if a short measurement
             (a second or two) finds a convolution with BatchNorm, forward and backward, at least
-            1.2 times faster in it, else float32.
+            1.5 times faster in it, else float32.
 
     Returns:
         str: the precision that was chosen.

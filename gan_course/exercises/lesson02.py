@@ -46,7 +46,7 @@ prediction(
     why="Adam's usual momentum averages over ten steps, and the opponent is another one by then. "
     "The paper found 0.9 unstable, and in the table it is far behind all others.",
     others={
-        "a": "Without BatchNorm the generator is worse, but this small network does learn without.",
+        "a": "This small generator learns without BatchNorm, too, and hardly worse.",
         "b": "A kernel of 3 overlaps unevenly, but the convolution after it can even that out.",
         "d": "A hidden layer doubles the number of weights, and hardly changes the distance.",
     },
