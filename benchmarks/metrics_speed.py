@@ -5,14 +5,13 @@
 Seconds include the features of real and generated images. Nothing else should be running.
 """
 
-import concurrent.futures
-import multiprocessing
 import threading
 import time
 
 import numpy as np
 import psutil
 
+from benchmarks import timing
 from benchmarks.tables import Table
 from gan_course import data, metrics
 
@@ -61,12 +60,10 @@ def measure(name, count):
 
 def main():
     table = Table("metrics_speed", keys=("metric", "samples"))
-    spawn = multiprocessing.get_context("spawn")  # each in a process of its own
     for name in SCORES:
         for count in COUNTS:
             if not table.has(metric=name, samples=count):
-                with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-                    table.append(pool.submit(measure, name, count).result())
+                table.append(timing.in_own_process(measure, name, count))
     rows = {(row["metric"], row["samples"]): row for row in table.rows()}
     table.write_markdown(
         "Time of the metrics",

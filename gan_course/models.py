@@ -170,9 +170,7 @@ def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discrim
     if variant == "course" and input_shape[0] > 4 * 2**halvings:
         halvings += 1  # the last map is 4 x 4, or smaller
     parts = _choose(_DISCRIMINATORS, variant)(halvings)
-    weights = _paper_weights() if variant == "paper" else {}
-    logit = [layers.Flatten(), layers.Dense(1, dtype="float32", **weights)]
-    return keras.Sequential([keras.Input(input_shape), *parts, *logit], name=name)
+    return keras.Sequential([keras.Input(input_shape), *parts], name=name)
 
 
 def _choose(builders, variant):
@@ -188,6 +186,11 @@ def _first_map(side, width, **options):
         layers.Dense(side * side * width, use_bias=False, **options),
         layers.Reshape((side, side, width)),
     ]
+
+
+def _logit(**options):
+    """The end of a discriminator."""
+    return [layers.Flatten(), layers.Dense(1, dtype="float32", **options)]
 
 
 def _doubling(width, **options):
@@ -226,7 +229,7 @@ def _course_discriminator(halvings):
             layers.BatchNormalization(momentum=0.9),
             layers.LeakyReLU(0.2),
         ]
-    return parts
+    return [*parts, *_logit()]
 
 
 def _paper_weights():
@@ -258,7 +261,7 @@ def _paper_discriminator(halvings):
             layers.BatchNormalization(),
             layers.LeakyReLU(0.2),
         ]
-    return parts
+    return [*parts, *_logit(**_paper_weights())]
 
 
 def _tensorflow_generator(side, doublings, channels):
@@ -283,7 +286,7 @@ def _tensorflow_discriminator(halvings):
             layers.LeakyReLU(0.3),
             layers.Dropout(0.3),
         ]
-    return parts
+    return [*parts, *_logit()]
 
 
 _GENERATORS = {
