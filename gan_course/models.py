@@ -8,7 +8,7 @@ import numbers
 from pathlib import Path
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "data" / "pretrained"
 CARD_FORMAT = 1  # of the cards beside the weights there
@@ -142,7 +142,9 @@ def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", n
     return keras.Sequential([keras.Input((latent_dim,)), *parts], name=name)
 
 
-def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discriminator"):
+def dcgan_discriminator(
+    input_shape=(28, 28, 1), variant="course", normalization=None, name="discriminator"
+):
     """A convolutional discriminator: images in, one logit each out.
 
     Convolutions with stride 2 halve the image, twice or more, and LeakyReLU follows each (Radford
@@ -159,18 +161,88 @@ def dcgan_discriminator(input_shape=(28, 28, 1), variant="course", name="discrim
         input_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
             channels.
         variant: "course", "small", "paper" or "tensorflow".
+        normalization: None for the variant's own; "course" and "small" also take "batch" (their
+            own), "spectral" (`SpectralNormalization` of every layer) and "none".
 
     Returns:
         keras.Model: (batch, *input_shape) -> (batch, 1), a logit: above 0 means "real".
 
     Raises:
-        ValueError: a size that does not fit, or an unknown variant.
+        ValueError: a size that does not fit, an unknown variant, or a normalization that the
+            variant does not take.
     """
     halvings = _doublings("input_shape", input_shape)
     if variant == "course" and input_shape[0] > 4 * 2**halvings:
         halvings += 1  # the last map is 4 x 4, or smaller
-    parts = _choose(_DISCRIMINATORS, variant)(halvings)
+    build = _choose(_DISCRIMINATORS, variant)
+    if normalization is None:
+        parts = build(halvings)
+    elif build is _course_discriminator and normalization in _NORMALIZATIONS:
+        parts = build(halvings, normalization)
+    else:
+        names = ", ".join(map(repr, _NORMALIZATIONS))
+        raise ValueError(
+            f"normalization must be None or, for the variants 'course' and 'small', one of "
+            f"{names}; came {normalization!r} for {variant!r}."
+        )
     return keras.Sequential([keras.Input(input_shape), *parts], name=name)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class SpectralNormalization(layers.Wrapper):
+    """A layer that computes with its kernel divided by the kernel's largest singular value.
+
+    So the layer, as a linear map of patches, stretches nothing. Follows Miyato et al. 2018,
+    https://arxiv.org/abs/1802.05957: the weights that are trained stay as they are, and the
+    gradient flows through the division. (Keras' own layer of this name overwrites the weights
+    with the divided ones instead: the same outputs, but another gradient.) Each call with
+    `training=True` takes one step of the power iteration that finds the singular value.
+
+    Args:
+        layer: a layer with a `kernel`: Dense, Conv2D, Conv2DTranspose or the like.
+
+    Raises:
+        ValueError: a layer without a kernel.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, autocast=False, **kwargs)  # singular values need float32
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        if not hasattr(self.layer, "kernel"):
+            raise ValueError(
+                "layer must have a kernel, as Dense or Conv2D have; came "
+                f"{type(self.layer).__name__}."
+            )
+        self.u = self.add_weight(
+            name="u",
+            shape=(1, self._matrix().shape[1]),
+            initializer=keras.initializers.RandomNormal(),
+            trainable=False,
+        )
+
+    def _matrix(self):
+        """The kernel as (everything else, outputs)."""
+        kernel = ops.convert_to_tensor(self.layer.kernel)
+        if isinstance(self.layer, (layers.Conv1DTranspose, layers.Conv2DTranspose)):
+            kernel = ops.swapaxes(kernel, -1, -2)  # theirs end with the inputs
+        return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
+    def call(self, inputs, training=False):
+        matrix = self._matrix()
+        v = ops.normalize(self.u @ ops.transpose(matrix))
+        u = ops.normalize(v @ matrix)
+        if training:
+            self.u.assign(u)
+        u, v = ops.stop_gradient(u), ops.stop_gradient(v)
+        sigma = ops.sum((v @ matrix) * u)
+        kernel = self.layer.kernel
+        with keras.StatelessScope(state_mapping=[(kernel, kernel / sigma)]):
+            return self.layer(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
 
 
 def _choose(builders, variant):
@@ -221,15 +293,20 @@ def _course_generator(side, doublings, channels):
     return [dense, *_normalized_relu([to_map, same_size, *larger]), image]
 
 
-def _course_discriminator(halvings):
-    parts = [layers.Conv2D(32, 4, 2, padding="same"), layers.LeakyReLU(0.2)]
-    for i in range(1, halvings):
-        parts += [
-            layers.Conv2D(32 * 2**i, 4, 2, padding="same", use_bias=False),
-            layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(0.2),
-        ]
-    return [*parts, *_logit()]
+def _course_discriminator(halvings, normalization="batch"):
+    def wrapped(layer):
+        return SpectralNormalization(layer) if normalization == "spectral" else layer
+
+    parts = []
+    for i in range(halvings):
+        batch_norm = normalization == "batch" and i > 0
+        width = 32 * 2**i
+        parts.append(wrapped(layers.Conv2D(width, 4, 2, "same", use_bias=not batch_norm)))
+        if batch_norm:
+            parts.append(layers.BatchNormalization(momentum=0.9))
+        parts.append(layers.LeakyReLU(0.2))
+    flat, logit = _logit()
+    return [*parts, flat, wrapped(logit)]
 
 
 def _paper_weights():
@@ -295,6 +372,7 @@ _GENERATORS = {
     "paper": _paper_generator,
     "tensorflow": _tensorflow_generator,
 }
+_NORMALIZATIONS = ("batch", "spectral", "none")
 _DISCRIMINATORS = {
     "course": _course_discriminator,
     "small": _course_discriminator,

@@ -1,11 +1,14 @@
 """Training: a GAN is a `keras.Model` whose `train_step` is the algorithm of the paper."""
 
 import contextlib
+import functools
 import numbers
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 from gan_course import losses
 
@@ -39,6 +42,48 @@ def _scaled(optimizer):
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def _check_settings(discriminator_steps, label_noise, clip_weights):
+    whole = isinstance(discriminator_steps, numbers.Integral)
+    if isinstance(discriminator_steps, bool) or not whole or discriminator_steps < 1:
+        raise ValueError(
+            f"discriminator_steps must be a whole number of at least 1, came "
+            f"{discriminator_steps!r}."
+        )
+    if not isinstance(label_noise, numbers.Real) or not 0 <= label_noise < 0.5:
+        raise ValueError(
+            f"label_noise must be a share in [0, 0.5), came {label_noise!r}. At 0.5 labels would "
+            "say nothing. Example: label_noise=0.05."
+        )
+    number = isinstance(clip_weights, numbers.Real)
+    if clip_weights is not None and not (number and clip_weights > 0):
+        raise ValueError(
+            f"clip_weights must be None or a number above 0, came {clip_weights!r}. "
+            "Example: clip_weights=0.01."
+        )
+
+
+def _check_slopes(discriminator):
+    """A penalty needs the second derivatives of the discriminator; some layers have wrong ones."""
+    for layer in discriminator._flatten_layers():
+        if getattr(layer, "interpolation", "nearest") != "nearest":
+            raise ValueError(
+                f"discriminator must not hold {layer.name} with interpolation="
+                f"{layer.interpolation!r} when there is a penalty: TensorFlow has no second "
+                "derivative of it, and the penalty's gradient would be wrong without a word. Use "
+                "interpolation='nearest' or pooling."
+            )
+    averaging = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization)
+    found = [each.name for each in discriminator._flatten_layers() if isinstance(each, averaging)]
+    if found:
+        warnings.warn(
+            f"The discriminator normalizes by means and variances ({', '.join(found)}), and its "
+            "penalty's gradient will be off by some percent: TensorFlow leaves out a part of their "
+            "second derivative. With BatchNorm an image's slope depends on the other images of its "
+            "batch, too. Better take a discriminator without, as the papers of the penalties do.",
+            stacklevel=3,
+        )
 
 
 def _check_networks(generator, discriminator, latent_dim):
@@ -110,22 +155,39 @@ class GAN(keras.Model):
         loss="non_saturating",
         generator_optimizer=None,
         discriminator_optimizer=None,
+        penalty=None,
+        discriminator_steps=1,
+        label_noise=0.0,
+        clip_weights=None,
         **kwargs,
     ):
         """Choose the game and the two optimizers.
 
         Args:
-            loss: a `losses.Loss` or its name, "minimax" or "non_saturating".
+            loss: a `losses.Loss` or its name, see `losses.get`.
             generator_optimizer, discriminator_optimizer: two separate Keras optimizers; Adam with
                 learning rate 2e-4 and beta_1 0.5 (Radford et al. 2015) where none is given. Where
                 a network computes in float16, each is put into a `LossScaleOptimizer`, so that
                 small gradients do not become 0.
+            penalty: a `losses.Penalty` or a list of them, added to the discriminator's loss. The
+                logs then hold their sum, "penalty"; "d_loss" stays the loss of the game.
+            discriminator_steps: how often the discriminator learns before the generator does, each
+                time from its own share of the batch: for 5 steps on 64 real images each, train on
+                batches of 5 * 64.
+            label_noise: share of labels, in [0, 0.5), that are flipped at random in the
+                discriminator's loss. Not the same as label smoothing: see lesson 03.
+            clip_weights: after each step, clip the discriminator's weights to [-c, c] (Arjovsky et
+                al. 2017, https://arxiv.org/abs/1701.07875, take 0.01).
             **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
 
         Raises:
-            ValueError: an unknown loss, or one optimizer given for both networks.
+            ValueError: an unknown loss, one optimizer given for both networks, a setting out of its
+                range, or a penalty on a discriminator whose second derivatives are wrong.
         """
-        loss = losses.get(loss)
+        loss, penalties = losses.get(loss), losses.penalties(penalty)
+        _check_settings(discriminator_steps, label_noise, clip_weights)
+        if penalties:
+            _check_slopes(self.discriminator)
         optimizers = [
             keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
             for given in (generator_optimizer, discriminator_optimizer)
@@ -140,13 +202,17 @@ class GAN(keras.Model):
         if any(layer.compute_dtype == "float16" for layer in self._flatten_layers()):
             optimizers = [_scaled(optimizer) for optimizer in optimizers]
         super().compile(optimizer=None, **kwargs)
-        self.loss = loss
+        self.loss, self.penalty = loss, penalties
+        self.discriminator_steps = int(discriminator_steps)
+        self.label_noise, self.clip_weights = label_noise, clip_weights
         self.generator_optimizer, self.discriminator_optimizer = optimizers
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.d_loss_tracker = keras.metrics.Mean("d_loss")
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
+        if penalties:
+            self.penalty_tracker = keras.metrics.Mean("penalty")
         images = tf.TensorSpec((None, *self.discriminator.input_shape[1:]), tf.float32)
         self._compiled_step = tf.function(self.train_step, input_signature=[images])
 
@@ -159,19 +225,26 @@ class GAN(keras.Model):
 
         Args:
             count: how many.
-            stream: 0 for the discriminator's half of the step, 1 for the generator's.
+            stream: 0 for the discriminator's first step, 1 for its second and so on; then comes
+                the generator's.
 
         Returns:
             tf.Tensor: float32 (count, latent_dim), standard normal.
         """
+        return tf.random.stateless_normal(
+            (count, self.latent_dim), self._seed_of(stream), alg="philox"
+        )
+
+    def _seed_of(self, stream, *purpose):
+        """A seed of its own for everything that is drawn in a step."""
         step = tf.cast(self.generator_optimizer.iterations, tf.int64)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.constant(self.seed, tf.int64), step])
-        for number in (stream, replica):
+        for number in (stream, replica, *purpose):
             seed = tf.random.experimental.stateless_fold_in(
                 seed, tf.cast(number, tf.int64), alg="philox"
             )
-        return tf.random.stateless_normal((count, self.latent_dim), seed, alg="philox")
+        return seed
 
     def train_step(self, data):
         """One step: the discriminator learns from a real and a generated batch, then the generator.
@@ -181,25 +254,75 @@ class GAN(keras.Model):
 
         Returns:
             dict: means since the start of the epoch of "d_loss", "g_loss" and "d_accuracy", the
-            share of real and generated images that the discriminator classifies correctly.
+            share of real and generated images that the discriminator classifies correctly; with
+            penalties also of "penalty".
         """
-        real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        batch_size = tf.shape(real_images)[0]
+        for i, real_images in enumerate(self._shares(data)):
+            batch_size = tf.shape(real_images)[0]
+            fake_images = self.generator(self.noise(batch_size, stream=i), training=True)
+            with tf.GradientTape() as tape:
+                real_logits = self.discriminator(real_images, training=True)
+                fake_logits = self.discriminator(fake_images, training=True)
+                d_loss = self._discriminator_loss(real_logits, fake_logits, i)
+                penalty = self._penalty(real_images, fake_images, i)
+                d_cost = d_loss + penalty
+            self._apply(self.discriminator_optimizer, tape, d_cost, self.discriminator)
+            self._clip()
 
-        fake_images = self.generator(self.noise(batch_size, stream=0), training=True)
-        with tf.GradientTape() as tape:
-            real_logits = self.discriminator(real_images, training=True)
-            fake_logits = self.discriminator(fake_images, training=True)
-            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-        self._apply(self.discriminator_optimizer, tape, d_loss, self.discriminator)
-
-        latents = self.noise(batch_size, stream=1)
+        latents = self.noise(batch_size, stream=self.discriminator_steps)
         with tf.GradientTape() as tape:
             logits = self.discriminator(self.generator(latents, training=True), training=True)
-            g_loss = self.loss.generator_loss(logits)
+            g_loss = self.loss.generator_loss(logits, self._real_logits_again(real_images))
         self._apply(self.generator_optimizer, tape, g_loss, self.generator)
 
-        return self._log(d_loss, g_loss, real_logits, fake_logits)
+        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)
+
+    def _shares(self, data):
+        """The real images, in as many batches of one size as the discriminator makes steps."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        count = self.discriminator_steps
+        if count == 1:
+            return [images]
+        share = tf.shape(images)[0] // count
+        return [images[i * share : (i + 1) * share] for i in range(count)]
+
+    def _discriminator_loss(self, real_logits, fake_logits, stream):
+        """The game's, where label noise lets some real and fake logits change places."""
+        if self.label_noise:
+            draws = tf.random.stateless_uniform(
+                tf.shape(real_logits), self._seed_of(stream, 1), alg="philox"
+            )
+            flipped = draws < self.label_noise
+            real_logits, fake_logits = (
+                tf.where(flipped, fake_logits, real_logits),
+                tf.where(flipped, real_logits, fake_logits),
+            )
+        return self.loss.discriminator_loss(real_logits, fake_logits)
+
+    def _penalty(self, real_images, fake_images, stream):
+        """The sum of all penalties, each in the steps that are its own."""
+        total = tf.constant(0.0)
+        for number, penalty in enumerate(self.penalty):
+            seed = self._seed_of(stream, 2, number)
+            cost = functools.partial(penalty, self.discriminator, real_images, fake_images, seed)
+            total += cost() if penalty.every == 1 else self._now_and_then(cost, penalty.every)
+        return total
+
+    def _now_and_then(self, cost, every):
+        """A cost in one step of so many, and that many times as strong."""
+        due = self.discriminator_optimizer.iterations % every == 0
+        return tf.cond(due, lambda: every * cost(), lambda: 0.0)
+
+    def _clip(self):
+        if self.clip_weights is not None:
+            for weight in self.discriminator.trainable_variables:
+                weight.assign(tf.clip_by_value(weight, -self.clip_weights, self.clip_weights))
+
+    def _real_logits_again(self, real_images):
+        """What the discriminator now says of real images, if the generator's loss looks at them."""
+        if getattr(self.loss, "needs_real_logits", False):
+            return self.discriminator(real_images, training=True)
+        return None
 
     def _apply(self, optimizer, tape, loss, network):
         """Change one network only: the other one's weights are not in the list.
@@ -212,12 +335,19 @@ class GAN(keras.Model):
         )
         optimizer.apply(gradients, network.trainable_variables)
 
-    def _log(self, d_loss, g_loss, real_logits, fake_logits):
-        correct = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
+    def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty):
+        boundary = getattr(self.loss, "boundary", 0.0)
+        if boundary is None:
+            correct = real_logits > fake_logits
+        else:
+            correct = tf.concat([real_logits > boundary, fake_logits < boundary], axis=0)
         self.d_loss_tracker.update_state(d_loss)
         self.g_loss_tracker.update_state(g_loss)
         self.d_accuracy_tracker.update_state(tf.cast(correct, tf.float32))
-        trackers = (self.d_loss_tracker, self.g_loss_tracker, self.d_accuracy_tracker)
+        trackers = [self.d_loss_tracker, self.g_loss_tracker, self.d_accuracy_tracker]
+        if self.penalty:
+            self.penalty_tracker.update_state(penalty)
+            trackers.append(self.penalty_tracker)
         return {tracker.name: tracker.result() for tracker in trackers}
 
     def step(self, images):
@@ -342,7 +472,8 @@ class GAN(keras.Model):
     def get_compile_config(self):
         if not self.compiled:
             return None
-        names = ("loss", "generator_optimizer", "discriminator_optimizer")
+        names = ("loss", "generator_optimizer", "discriminator_optimizer", "penalty")
+        names += ("discriminator_steps", "label_noise", "clip_weights")
         names += ("steps_per_execution", "jit_compile", "run_eagerly")
         return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
 
@@ -380,6 +511,20 @@ class SimultaneousGAN(GAN):
     and alternating gradient descent.) Arguments are those of `GAN`.
     """
 
+    def compile(self, *args, discriminator_steps=1, **kwargs):
+        """As `GAN.compile`; `discriminator_steps` must be 1.
+
+        Raises:
+            ValueError: as `GAN.compile`, or another number of steps.
+        """
+        if discriminator_steps != 1:
+            raise ValueError(
+                f"discriminator_steps must be 1 where both learn at once, came "
+                f"{discriminator_steps!r}. Use training.GAN, or give the discriminator a higher "
+                "learning rate."
+            )
+        super().compile(*args, **kwargs)
+
     def train_step(self, data):
         """One step: both networks learn from one real and one generated batch.
 
@@ -392,9 +537,12 @@ class SimultaneousGAN(GAN):
             with tf.GradientTape() as d_tape:
                 real_logits = self.discriminator(real_images, training=True)
                 fake_logits = self.discriminator(fake_images, training=True)
-                d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-            g_loss = self.loss.generator_loss(fake_logits)
-        self._apply(self.discriminator_optimizer, d_tape, d_loss, self.discriminator)
+                d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
+                penalty = self._penalty(real_images, fake_images, 0)
+                d_cost = d_loss + penalty
+            g_loss = self.loss.generator_loss(fake_logits, real_logits)
+        self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
+        self._clip()
         self._apply(self.generator_optimizer, g_tape, g_loss, self.generator)
 
-        return self._log(d_loss, g_loss, real_logits, fake_logits)
+        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)

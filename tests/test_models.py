@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan_course import models
 
@@ -255,3 +257,95 @@ def test_dcgan_refuses_an_unknown_variant():
             ValueError, match="'course', 'small', 'paper', 'tensorflow'; came 'big'"
         ):
             build(variant="big")
+
+
+# Spectral norm
+
+
+def largest_singular_value(layer):
+    kernel = layer.layer.kernel.numpy()
+    if isinstance(layer.layer, keras.layers.Conv2DTranspose):
+        kernel = kernel.swapaxes(-1, -2)
+    return np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+
+
+LINEAR = {
+    "dense": (keras.layers.Dense(5), (7,)),
+    "convolution": (keras.layers.Conv2D(5, 3, padding="same"), (6, 6, 2)),
+    "transposed": (keras.layers.Conv2DTranspose(5, 4, 2, "same"), (6, 6, 2)),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_spectral_norm_divides_by_the_largest_singular_value(name):
+    inner, shape = LINEAR[name]
+    layer = models.SpectralNormalization(type(inner).from_config(inner.get_config()))
+    images = np.random.default_rng(0).normal(size=(3, *shape)).astype("float32")
+    layer(images)
+    for _ in range(100):
+        layer(images, training=True)
+    kernel = layer.layer.kernel.numpy()
+    expected = layer.layer(images).numpy() / largest_singular_value(layer)
+    assert np.allclose(layer(images), expected, rtol=1e-3, atol=1e-5)
+    assert np.array_equal(layer.layer.kernel, kernel)  # the weights stay as they are
+
+
+def test_spectral_norm_takes_its_steps_in_training_only():
+    layer = models.SpectralNormalization(keras.layers.Dense(3))
+    images = np.ones((2, 4), "float32")
+    layer(images)
+    before = layer.u.numpy()
+    layer(images, training=False)
+    assert np.array_equal(layer.u, before)
+    layer(images, training=True)
+    assert not np.array_equal(layer.u, before)
+    assert np.linalg.norm(layer.u) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_gradient_of_spectral_norm_is_that_of_the_paper():
+    # Equation 12: what would make the kernel as a whole larger is taken out of its gradient.
+    layer = models.SpectralNormalization(keras.layers.Dense(3, use_bias=False))
+    images = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    layer(images)
+    for _ in range(200):
+        layer(images, training=True)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(tf.sin(layer(images)))
+    gradient = tape.gradient(total, layer.layer.trainable_variables)[0]
+    assert float(tf.reduce_sum(gradient * layer.layer.kernel)) == pytest.approx(0, abs=1e-4)
+    assert np.abs(gradient).max() > 0.1
+
+
+def test_spectral_norm_is_saved_and_refuses_layers_without_a_kernel(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((4,)), models.SpectralNormalization(keras.layers.Dense(3))]
+    )
+    model(np.ones((2, 4), "float32"), training=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    assert np.array_equal(model(images), loaded(images))
+    assert np.array_equal(model.layers[0].u, loaded.layers[0].u)
+    with pytest.raises(ValueError, match=r"layer must have a kernel.*came ReLU"):
+        models.SpectralNormalization(keras.layers.ReLU()).build((None, 4))
+
+
+@pytest.mark.parametrize("variant", ["course", "small"])
+def test_a_discriminator_with_each_normalization(variant):
+    kinds = {}
+    for normalization in ("batch", "spectral", "none"):
+        model = models.dcgan_discriminator(variant=variant, normalization=normalization)
+        kinds[normalization] = {type(layer).__name__ for layer in model.layers}
+        assert model(np.zeros((2, 28, 28, 1), "float32"), training=True).shape == (2, 1)
+    assert "BatchNormalization" in kinds["batch"]
+    assert "BatchNormalization" not in kinds["none"] | kinds["spectral"]
+    assert not {"Conv2D", "Dense"} & kinds["spectral"]
+    default = models.dcgan_discriminator(variant=variant)
+    batch = models.dcgan_discriminator(variant=variant, normalization="batch")
+    assert [w.shape for w in default.weights] == [w.shape for w in batch.weights]
+
+
+@pytest.mark.parametrize(("variant", "came"), [("course", "layer"), ("paper", "spectral")])
+def test_normalizations_that_a_variant_does_not_take(variant, came):
+    with pytest.raises(ValueError, match=f"normalization must be None or.*came '{came}' for"):
+        models.dcgan_discriminator(variant=variant, normalization=came)

@@ -203,7 +203,7 @@ def test_history_holds_both_losses_and_the_accuracy():
 
 def test_accuracy_is_the_share_told_rightly():
     gan = make()
-    gan._log(0.0, 0.0, tf.constant([[1.0], [-1.0]]), tf.constant([[-2.0], [-3.0]]))
+    gan._log(0.0, 0.0, tf.constant([[1.0], [-1.0]]), tf.constant([[-2.0], [-3.0]]), 0.0)
     assert float(gan.d_accuracy_tracker.result()) == 0.75
 
 
@@ -473,6 +473,167 @@ def test_scaled_losses_learn_at_the_same_rate():
     for gan in (plain, scaled):
         gan.step(IMAGES)
     assert close(weights(plain.discriminator), weights(scaled.discriminator))
+
+
+# The rules of the game: penalties, several steps, label noise, clipping
+
+
+class Slope(losses.Penalty):
+    """Not a penalty: the discriminator's own output at the real images, to see how it is used."""
+
+    def __call__(self, discriminator, real_images, fake_images, seed):
+        return tf.reduce_mean(discriminator(real_images, training=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_penalty_is_added_to_the_discriminators_loss(kind):
+    sgd = {f"{side}_optimizer": keras.optimizers.SGD(0.5) for side in SIDES}
+    gan, loss = make(kind=kind, penalty=Slope(), **sgd), losses.NonSaturating()
+    fake, judge = gan.generator(gan.noise(20)), gan.discriminator
+    expected = gradient_step(
+        lambda: loss.discriminator_loss(judge(IMAGES), judge(fake)) + tf.reduce_mean(judge(IMAGES)),
+        judge,
+        0.5,
+    )
+    d_loss = float(loss.discriminator_loss(judge(IMAGES), judge(fake)))
+    penalty = float(tf.reduce_mean(judge(IMAGES)))
+    logs = gan.step(IMAGES)
+    assert close(expected, weights(judge))
+    assert float(logs["penalty"]) == pytest.approx(penalty, rel=1e-5)
+    assert float(logs["d_loss"]) == pytest.approx(d_loss, rel=1e-5)  # the game's alone
+
+
+def test_a_lazy_penalty_comes_now_and_then_and_stronger():
+    gan = make(penalty=Slope(every=3))
+    found = []
+    for _ in range(6):
+        gan.penalty_tracker.reset_state()
+        expected = 3 * float(tf.reduce_mean(gan.discriminator(IMAGES)))
+        found.append((float(gan.step(IMAGES)["penalty"]), expected))
+    assert [value != 0 for value, _ in found] == [True, False, False] * 2
+    assert found[3][0] == pytest.approx(found[3][1], rel=1e-5)
+
+
+RULES = {
+    "r1 and r2": {"loss": "relativistic", "penalty": [losses.R1(), losses.R2(every=2)]},
+    "wgan-gp": {"loss": "wasserstein", "penalty": losses.GradientPenalty()},
+    "clipped": {"loss": "wasserstein", "clip_weights": 0.05},
+    "dragan": {"loss": "hinge", "penalty": losses.DRAGAN()},
+    "noise": {"loss": "least_squares", "label_noise": 0.2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_in_step_and_fit_and_saved(name, kind, tmp_path):
+    eager, stepped, fitted = (make(kind=kind, **RULES[name]) for _ in range(3))
+    for images in batches():
+        eager.train_step(images)
+        stepped.step(images)
+    fitted.fit(batches(), verbose=0)
+    for other in (stepped, fitted):
+        assert close(weights(eager), weights(other))
+    fitted.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert [each.get_config() for each in loaded.penalty] == [
+        each.get_config() for each in fitted.penalty
+    ]
+    for gan in (fitted, loaded):
+        gan.fit(batches(), verbose=0)
+    assert identical(weights(fitted), weights(loaded))
+
+
+def test_the_discriminator_learns_several_times_each_from_its_own_share():
+    seen = []
+
+    class Watched(losses.NonSaturating):
+        def discriminator_loss(self, real_logits, fake_logits):
+            seen.append(real_logits.shape[0])
+            return super().discriminator_loss(real_logits, fake_logits)
+
+    gan = make(loss=Watched(), discriminator_steps=3)
+    gan.train_step(IMAGES)  # 20 images: 3 shares of 6
+    assert seen == [6, 6, 6]
+    assert int(gan.discriminator_optimizer.iterations) == 3
+    assert int(gan.generator_optimizer.iterations) == 1
+    shares = [share.numpy() for share in gan._shares(tf.constant(IMAGES))]
+    assert np.array_equal(np.concatenate(shares), IMAGES[:18])
+    noises = [gan.noise(4, stream).numpy() for stream in range(4)]
+    assert len({noise.tobytes() for noise in noises}) == 4
+
+
+def test_label_noise_flips_its_share_of_pairs():
+    gan = make(label_noise=0.2)
+    real, fake = tf.ones((5000, 1)), -tf.ones((5000, 1))
+    gan.loss = type("Seen", (), {"discriminator_loss": lambda _, real, fake: (real, fake)})()
+    seen_real, seen_fake = gan._discriminator_loss(real, fake, 0)
+    flipped = (seen_real == -1).numpy()
+    assert np.array_equal(flipped, (seen_fake == 1).numpy())
+    assert abs(flipped.mean() - 0.2) < 0.03
+    again = gan._discriminator_loss(real, fake, 0)[0]
+    other = gan._discriminator_loss(real, fake, 1)[0]
+    assert np.array_equal(seen_real, again) and not np.array_equal(seen_real, other)
+
+
+def test_clipped_weights_stay_small():
+    gan = make(clip_weights=0.02)
+    before = weights(gan.generator)
+    gan.step(IMAGES)
+    assert max(np.abs(weight).max() for weight in weights(gan.discriminator)) <= 0.02 + 1e-9
+    assert max(np.abs(weight).max() for weight in before) > 0.02  # the generator's are let be
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"discriminator_steps": 0}, "discriminator_steps must be a whole number .* came 0"),
+        ({"discriminator_steps": True}, "discriminator_steps must be a whole number .* came True"),
+        ({"label_noise": 0.5}, r"label_noise must be a share in \[0, 0.5\), came 0.5"),
+        ({"label_noise": "x"}, r"label_noise must be a share in \[0, 0.5\), came 'x'"),
+        ({"clip_weights": 0}, "clip_weights must be None or a number above 0, came 0"),
+        ({"penalty": "r1"}, "penalty must be a losses.Penalty"),
+    ],
+)
+def test_rules_that_make_no_sense(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
+def test_simultaneous_players_take_one_step_each():
+    with pytest.raises(ValueError, match=r"discriminator_steps must be 1 .* came 2"):
+        make(kind=training.SimultaneousGAN, discriminator_steps=2)
+
+
+def penalized(*layers):
+    discriminator = keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Flatten()])
+    discriminator.add(keras.layers.Dense(1))
+    gan = training.GAN(models.mlp_generator(3, (8,), (4, 4, 1)), discriminator, latent_dim=3)
+    gan.compile(penalty=losses.R1())
+
+
+def test_a_penalty_behind_layers_with_wrong_second_derivatives():
+    with pytest.raises(ValueError, match=r"interpolation='bilinear'.*no second derivative"):
+        penalized(keras.layers.UpSampling2D(interpolation="bilinear"))
+    for layer in (keras.layers.BatchNormalization(), keras.layers.LayerNormalization()):
+        with pytest.warns(UserWarning, match="normalizes by means and variances"):
+            penalized(layer)
+
+
+def test_no_warning_where_second_derivatives_are_right(recwarn):
+    penalized(keras.layers.UpSampling2D(), keras.layers.LeakyReLU())
+    make(batch_norm=True, penalty=losses.R1())  # only the generator has it
+    assert not [each for each in recwarn if "normalizes" in str(each.message)]
+
+
+def test_accuracy_by_the_boundary_of_each_game():
+    real, fake = tf.constant([[0.7], [0.3]]), tf.constant([[0.4], [0.6]])
+    for loss, expected in (("least_squares", 0.5), ("relativistic", 0.5), ("hinge", 0.5)):
+        gan = make(loss=loss)
+        gan._log(0.0, 0.0, real, fake, 0.0)
+        assert float(gan.d_accuracy_tracker.result()) == expected
+    gan = make(loss="wasserstein")
+    gan._log(0.0, 0.0, real + 10.0, fake + 10.0, 0.0)  # only differences count
+    assert float(gan.d_accuracy_tracker.result()) == 0.5
 
 
 # Half precision
