@@ -66,7 +66,8 @@ digits = data.load("mnist", fallback="digits")
 print(f"{digits.name}: {len(digits):,} images of shape {digits.images.shape[1:]}")
 
 # %%
-plots.image_grid(digits.images[:40], f"real images: {digits.name}", columns=10)
+plots.image_grid(digits.images[:40], f"real images: {digits.name}", columns=10);
+
 # %% [markdown]
 # *Forty handwritten digits, white on black, in four rows.*
 #
@@ -106,7 +107,6 @@ print(f"from {digits.images.min():g} to {digits.images.max():g}, as {digits.imag
 # $\tanh$, whose values lie between −1 and 1, so real images must be brought to the same range.
 # **Write the line that takes 0 to −1 and 255 to 1.** Then run both cells.
 
-
 # %% exercise="0.1"
 def to_unit_range(pixels):
     # BEGIN SOLUTION
@@ -114,7 +114,6 @@ def to_unit_range(pixels):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 exercises.check("0.1", to_unit_range)

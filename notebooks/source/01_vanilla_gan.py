@@ -96,7 +96,6 @@ POINTS = runtime.budget(full=100_000, fast=2_000)  # samples in the 1-D game
 # stands still. Real numbers come from two bumps, with the density $p(x)$; fake ones come from one
 # wide bump, $q(x)$.
 
-
 # %%
 def real_density(x):
     return 0.5 * norm.pdf(x, -2.0, 0.6) + 0.5 * norm.pdf(x, 1.0, 0.6)
@@ -124,7 +123,6 @@ fake = rng.normal(0.0, 1.5, POINTS)
 # At each $x$ the discriminator may answer as it likes, so the best one makes the bracket as large as
 # possible at every single $x$. **Which $D$ does that?** Write it as a function of $p$ and $q$.
 
-
 # %% exercise="1.1"
 def my_optimal_discriminator(p, q):
     # BEGIN SOLUTION
@@ -132,7 +130,6 @@ def my_optimal_discriminator(p, q):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% [markdown]
 # If your function is right, `answer` returns it; otherwise it returns the course's version, so that
@@ -150,7 +147,6 @@ optimal_discriminator = exercises.answer("1.1", my_optimal_discriminator)
 # ends **without a sigmoid**. Its output is a *logit* $a$, any real number, and $D = \sigma(a)$ with
 # $\sigma(a) = 1/(1 + e^{-a})$. Losses are computed from logits everywhere in this course; exercise
 # 1.2 shows why.
-
 
 # %%
 def train_discriminator(real, fake):
@@ -190,7 +186,8 @@ bottom.plot(x, best, color=plots.COLORS["theory"], linewidth=4, alpha=0.25, labe
 bottom.plot(x, found, color=plots.COLORS["other"], label="trained network")
 bottom.set_title("The trained discriminator lies on the formula where there are samples")
 bottom.set_ylim(-0.05, 1.05)
-bottom.legend()
+bottom.legend();
+
 # %% [markdown]
 # *Above: two bumps of real samples and one wide bump of fake ones. Below: the network's answer is
 # high on the bumps, low between and beside them, and lies on the curve $p/(p+q)$; they part only on
@@ -218,7 +215,6 @@ print(f"mean distance from p / (p + q), where the samples are: {gap:.4f}")
 # its best* is a measuring device. Try it on pairs whose divergence can be integrated: real numbers
 # from $N(0, 1)$ and fake ones from $N(d, 1)$. `rel_entr(p, m)` is $p \log (p/m)$.
 
-
 # %%
 def jensen_shannon(d):
     x = np.linspace(-12, 12 + d, 20_000)
@@ -230,7 +226,6 @@ def jensen_shannon(d):
 # %% [markdown]
 # The measurement trains a discriminator and computes $V$ on fresh samples, as one would for any
 # classifier. `log_sigmoid(a)` is $\log D$, and `log_sigmoid(-a)` is $\log(1 - D)$.
-
 
 # %%
 def measured_divergence(d):
@@ -294,7 +289,6 @@ print(f"98% of the answers at d = 0 lie between {low:.3f} and {high:.3f}")
 # over the fake one. It must stay finite at logits of ±1,000. `tf.nn.softplus` and `tf.reduce_mean`
 # help.
 
-
 # %% exercise="1.2"
 def my_discriminator_loss(real_logits, fake_logits):
     # BEGIN SOLUTION
@@ -304,7 +298,6 @@ def my_discriminator_loss(real_logits, fake_logits):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 discriminator_loss = exercises.answer("1.2", my_discriminator_loss)
@@ -363,7 +356,7 @@ axes.plot(a, d, "--", color=plots.COLORS["fake"], label="saturating: D")
 axes.axvline(-3, color=plots.COLORS["muted"], linewidth=0.8)
 axes.set_title("How hard each loss pushes a fake: the saturating one gives up on bad fakes")
 axes.set_xlabel("logit of a fake (left: obviously fake, right: fools the discriminator)")
-axes.legend()
+axes.legend();
 
 # %% [markdown]
 # *Two S-shaped curves that mirror each other. Left, where fakes are bad, the non-saturating loss
@@ -373,7 +366,6 @@ axes.legend()
 #
 # **Write the non-saturating loss** for a batch of logits on fakes.
 
-
 # %% exercise="1.3"
 def my_generator_loss(fake_logits):
     # BEGIN SOLUTION
@@ -381,7 +373,6 @@ def my_generator_loss(fake_logits):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 generator_loss = exercises.answer("1.3", my_generator_loss)
@@ -394,14 +385,13 @@ generator_loss = exercises.answer("1.3", my_generator_loss)
 # %%
 digits = data.load(DATASET, fallback="digits")
 print(f"{digits.name}: {len(digits):,} images of shape {digits.images.shape[1:]} in [-1, 1]")
-plots.image_grid(digits.images[:50], "real digits", columns=10)
+plots.image_grid(digits.images[:50], "real digits", columns=10);
 
 # %% [markdown]
 # *Fifty handwritten digits in five rows.*
 #
 # Both networks consist of fully connected layers. The generator takes 64 random numbers, the *latent
 # vector* $z$, to $28 \times 28$ pixels; the discriminator takes pixels to one logit.
-
 
 # %%
 def build_gan(jit_compile=False, **averaging):
@@ -431,7 +421,6 @@ for network in (build_gan().generator, build_gan().discriminator):
 # A step has two halves (algorithm 1 of the paper). In the first the discriminator learns from a
 # real batch and a fake one. Read it closely; you will write the other half:
 
-
 # %%
 def discriminator_step(generator, discriminator, optimizer, real_images, latents):
     fake_images = generator(latents, training=True)
@@ -455,7 +444,6 @@ def discriminator_step(generator, discriminator, optimizer, real_images, latents
 # the discriminator *and* the generator, so both calls belong inside the tape, with `training=True` as
 # above. Return the loss.
 
-
 # %% exercise="1.4"
 def my_generator_step(generator, discriminator, optimizer, latents):
     # BEGIN SOLUTION
@@ -472,7 +460,6 @@ def my_generator_step(generator, discriminator, optimizer, latents):
     # return loss
     # END SOLUTION
 
-
 # %% tags=["nbval-check-output"]
 generator_step = exercises.answer("1.4", my_generator_step)
 
@@ -481,7 +468,6 @@ generator_step = exercises.answer("1.4", my_generator_step)
 # that is seeded with the GAN's seed, the number of the step, which the generator's optimizer counts,
 # and the stream: 0 for the first half, 1 for the second. So the vectors are new each time, yet the
 # same in a second run.
-
 
 # %%
 def hand_written_step(gan, images):
@@ -529,7 +515,6 @@ for images, _ in five:
     graph_step(compiled, images)
 _ = with_fit.fit(five, verbose=0)
 
-
 # %%
 def distance(one, other):
     pairs = zip(one.trainable_weights, other.trainable_weights, strict=True)
@@ -548,7 +533,6 @@ print(f"difference, as a share of it: tf.function {by_graph:.1e}, fit {by_fit:.1
 # after some steps to warm up; the last row is `fit` with *XLA*, a compiler that merges many small
 # operations into few, if it works on this machine.
 
-
 # %%
 def steps_per_second(run, steps):
     batches = digits.batches(BATCH_SIZE).repeat()
@@ -566,7 +550,6 @@ def eagerly(batches):
 def with_graph(batches):
     for images, _ in batches:
         graph_step(compiled, images)
-
 
 # %%
 with_xla = build_gan(jit_compile=runtime.xla_works())
@@ -660,7 +643,8 @@ plots.image_grid(
     np.concatenate([last_step, averaged]),
     "above: weights of the last step; below: averaged weights",
     columns=20,
-)
+);
+
 # %% [markdown]
 # *Two rows of twenty digits. The upper ones have more stray dots, the lower ones smoother strokes;
 # here and there the average has become another digit.*
@@ -672,15 +656,13 @@ plots.image_grid(
 
 # %%
 runtime.set_seed(0)
-classifier = keras.Sequential(
-    [
-        keras.Input(digits.images.shape[1:]),
-        keras.layers.Flatten(),
-        keras.layers.Dense(256, activation="relu"),
-        keras.layers.Dropout(0.3),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+classifier = keras.Sequential([
+    keras.Input(digits.images.shape[1:]),
+    keras.layers.Flatten(),
+    keras.layers.Dense(256, activation="relu"),
+    keras.layers.Dropout(0.3),
+    keras.layers.Dense(10, activation="softmax"),
+])
 classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 passes = runtime.budget(full=max(5, 60_000 // len(digits)), fast=1)
 _ = classifier.fit(digits.images, digits.labels, batch_size=128, epochs=passes, verbose=0)
@@ -689,7 +671,6 @@ _ = classifier.fit(digits.images, digits.labels, batch_size=128, epochs=passes, 
 test = data.load(digits.name, split="test")
 accuracy = classifier.evaluate(test.images, test.labels, verbose=0)[1]
 print(f"it classifies {accuracy:.1%} of unseen real digits correctly")
-
 
 # %%
 def read(images):
@@ -703,11 +684,9 @@ real_shares, confident_real = read(test.images)
 jitter = gan.generator(tf.random.stateless_normal((5_000, LATENT_DIM), [1, 1]), training=False)
 _, confident_last = read(jitter.numpy())
 _, confident_untrained = read(build_gan().generate(5_000))
-print(
-    f"read with more than 90% confidence: {confident:.1%} of generated digits, "
-    f"{confident_last:.1%} without averaging, {confident_real:.1%} of real ones, "
-    f"{confident_untrained:.1%} of an untrained generator's"
-)
+print(f"read with more than 90% confidence: {confident:.1%} of generated digits, "
+      f"{confident_last:.1%} without averaging, {confident_real:.1%} of real ones, "
+      f"{confident_untrained:.1%} of an untrained generator's")
 
 # %% [markdown]
 # The gap to the real digits is what this generator still lacks: some of its pictures are between two
@@ -723,7 +702,8 @@ axes.bar(np.arange(10) + 0.2, fake_shares, 0.4, color=plots.COLORS["fake"], labe
 axes.set_xticks(range(10), digits.class_names)
 axes.set_ylabel("share of images")
 axes.set_title("What the classifier reads: every class is there")
-axes.legend(ncols=2)
+axes.legend(ncols=2);
+
 # %% [markdown]
 # *Ten pairs of bars. The real ones are all near one tenth; the generated ones are less even, but
 # none is missing.*
@@ -732,11 +712,9 @@ axes.legend(ncols=2)
 
 # %%
 classes = int(np.sum(fake_shares > 0.02))
-print(
-    f"classes found: {classes} of 10; the rarest is {fake_shares.argmin()}, "
-    f"{fake_shares.min():.1%} of the generated digits, {real_shares[fake_shares.argmin()]:.1%} "
-    "of the real ones"
-)
+print(f"classes found: {classes} of 10; the rarest is {fake_shares.argmin()}, "
+      f"{fake_shares.min():.1%} of the generated digits, {real_shares[fake_shares.argmin()]:.1%} "
+      "of the real ones")
 
 # %% [markdown]
 # On the embedded digits the same run goes on for too long: there are only 1,500 of them, and the
@@ -747,7 +725,7 @@ print(
 # ## 5. Reading the curves
 
 # %%
-plots.loss_curves(history, "A small lead: the discriminator below 2 ln 2, the generator above ln 2")
+plots.loss_curves(history, "A small lead: the discriminator below 2 ln 2, the generator above ln 2");
 
 # %% [markdown]
 # *Two curves over the epochs: the discriminator's loss stays below its dotted line at 2 ln 2, the
@@ -774,7 +752,6 @@ plots.loss_curves(history, "A small lead: the discriminator below 2 ln 2, the ge
 # Here are four short games with the same networks, on the embedded digits. Only the two learning
 # rates differ. They are hidden in the package; looking there would spoil the fun.
 
-
 # %%
 def play(generator_rate=1e-3, discriminator_rate=1e-3, discriminator_units=128, epochs=12):
     runtime.set_seed(0)
@@ -791,7 +768,6 @@ def play(generator_rate=1e-3, discriminator_rate=1e-3, discriminator_units=128, 
     batches = data.load("digits").batches(64).repeat()
     return game.fit(batches, epochs=epochs, steps_per_epoch=50, verbose=0)
 
-
 # %%
 runs = {name: play(**rates) for name, rates in exercises.lesson01.HIDDEN_RATES.items()}
 _, axes = plt.subplots(2, 4, figsize=(12, 4.4), sharex=True, layout="constrained")
@@ -799,7 +775,8 @@ for column, (name, run) in zip(axes.T, runs.items(), strict=True):
     plots.loss_curves(run, name, column[0], legend=name == "B")
     column[1].plot(range(1, 13), run.history["d_accuracy"], color=plots.COLORS["other"])
     column[1].set_ylim(-0.05, 1.05)
-axes[1, 0].set_ylabel("accuracy of D")
+axes[1, 0].set_ylabel("accuracy of D");
+
 # %% [markdown]
 # *Four pairs of diagrams, A to D: both losses above, the discriminator's accuracy below.*
 #
@@ -851,7 +828,7 @@ exercises.check("1.6", mended)
 # %%
 corners = np.random.default_rng(3).normal(size=(4, 2, LATENT_DIM))
 walks = np.concatenate([plots.interpolation(start, end, steps=10) for start, end in corners])
-plots.image_grid(gan.generate(latents=walks), "four walks from left to right", columns=10)
+plots.image_grid(gan.generate(latents=walks), "four walks from left to right", columns=10);
 
 # %% [markdown]
 # *Four rows. In each, the picture on the left turns gradually into the picture on the right.*
@@ -865,7 +842,6 @@ plots.image_grid(gan.generate(latents=walks), "four walks from left to right", c
 # Older books and repositories train GANs differently: the discriminator is *frozen* inside a combined
 # model, and `train_on_batch` is called on one and the other in turn. You will meet it, so try it:
 
-
 # %%
 def build_classic():
     runtime.set_seed(0)
@@ -878,7 +854,6 @@ def build_classic():
     combined.compile(keras.optimizers.Adam(LEARNING_RATE, BETA_1), loss=cross_entropy)
     return generator, discriminator, combined
 
-
 # %%
 def classic_step(generator, discriminator, combined, images, thaw=False):
     ones, zeros = np.ones((len(images), 1)), np.zeros((len(images), 1))
@@ -889,7 +864,6 @@ def classic_step(generator, discriminator, combined, images, thaw=False):
     discriminator.train_on_batch(fake_images, zeros)
     discriminator.trainable = False
     return combined.train_on_batch(latents, ones)
-
 
 # %%
 def largest_change(network, before):

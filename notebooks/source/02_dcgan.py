@@ -119,7 +119,6 @@ print(f"{digits.name}: {len(digits):,} images to learn from, {len(test):,} to me
 #
 # **Write it** for NumPy arrays: `inputs` and `kernel` in one dimension, and the stride, a whole number.
 
-
 # %% exercise="2.1"
 def my_transposed(inputs, kernel, stride):
     # BEGIN SOLUTION
@@ -131,7 +130,6 @@ def my_transposed(inputs, kernel, stride):
     # output = ...
     # return output
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 transposed = exercises.answer("2.1", my_transposed)
@@ -177,7 +175,7 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
     ax.bar(range(len(stamps)), stamps, color=plots.COLORS["muted"])
     ax.set_title(f"kernel {size}: {'alternating' if size % 2 else 'all the same'}")
     ax.set_xlabel("output")
-axes[0].set_ylabel("stamps")
+axes[0].set_ylabel("stamps");
 
 # %% [markdown]
 # *Three rows of bars. With kernels of 3 and 5 every other bar is higher, 1 and 2 or 2 and 3; with a
@@ -187,7 +185,6 @@ axes[0].set_ylabel("stamps")
 # An untrained layer shows what that does: below is the standard deviation of each pixel, over many
 # random maps and kernels. Where stamps have random signs their *variances* add up, so four stamps
 # against one make a ratio of 2 : 1 in the deviation, and nine against four 1.5 : 1.
-
 
 # %%
 def deviation(size):
@@ -231,7 +228,6 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
 # **Write it.** `maps` has the shape (batch, height, width, channels); `gamma` and `beta` have one entry
 # for each channel. Mean and variance are taken over everything except the channels.
 
-
 # %% exercise="2.2"
 def my_batch_norm(maps, gamma, beta, epsilon):
     # BEGIN SOLUTION
@@ -240,7 +236,6 @@ def my_batch_norm(maps, gamma, beta, epsilon):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 batch_norm = exercises.answer("2.2", my_batch_norm)
@@ -309,27 +304,23 @@ for mode in (True, False):
 # image of 28 x 28 with one channel. After each but the last come `layers.BatchNormalization` and
 # `layers.ReLU`. Its stamps must overlap evenly.
 
-
 # %% exercise="2.3"
 def my_generator(latent_dim):
     # BEGIN SOLUTION
-    return keras.Sequential(
-        [
-            keras.Input((latent_dim,)),
-            layers.Dense(7 * 7 * 64, use_bias=False),
-            layers.Reshape((7, 7, 64)),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Conv2DTranspose(32, 4, strides=2, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh"),
-        ]
-    )
+    return keras.Sequential([
+        keras.Input((latent_dim,)),
+        layers.Dense(7 * 7 * 64, use_bias=False),
+        layers.Reshape((7, 7, 64)),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv2DTranspose(32, 4, strides=2, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh"),
+    ])
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 small_generator = exercises.answer("2.3", my_generator)
@@ -337,7 +328,6 @@ small_generator = exercises.answer("2.3", my_generator)
 # %% [markdown]
 # (A layer before BatchNorm needs no bias: subtracting the mean removes it.) You will train it in section
 # 7. The course's networks are somewhat deeper. Here is how their maps grow and shrink:
-
 
 # %% tags=["nbval-check-output"]
 def show(network):
@@ -366,7 +356,6 @@ show(models.dcgan_discriminator())
 
 # %%
 print(inspect.getsource(training.SimultaneousGAN.train_step))
-
 
 # %%
 def build_gan():
@@ -416,7 +405,7 @@ grid.film()
 # *A film: gray spots turn into strokes within a few frames, then into digits that get steadier.*
 
 # %%
-plots.loss_curves(history, "A small lead for the discriminator, from the beginning to the end")
+plots.loss_curves(history, "A small lead for the discriminator, from the beginning to the end");
 
 # %% [markdown]
 # *Two curves over the epochs: the discriminator's loss stays below its dotted line, the generator's above
@@ -429,7 +418,6 @@ plots.loss_curves(history, "A small lead for the discriminator, from the beginni
 # estimate only; what they would score is the *floor*. (Papers mostly use another, larger classifier:
 # their numbers are on another scale.) For comparison, lesson 01's networks get as many seconds, with the
 # settings of that lesson:
-
 
 # %%
 class StopAfter(keras.callbacks.Callback):
@@ -478,7 +466,8 @@ print(f"floor             {fid.floor(COUNT)}")
 
 # %%
 rows = [vanilla.generate(20, seed=1), gan.generate(20, seed=1), test.images[:20]]
-plots.image_grid(np.concatenate(rows), "from the top: lesson 01's networks, DCGAN, real", 20)
+plots.image_grid(np.concatenate(rows), "from the top: lesson 01's networks, DCGAN, real", 20);
+
 # %% [markdown]
 # *Three rows of twenty digits. The first has broken strokes and stray dots; the second is smooth, and
 # most of it can be read; the third is real.*
@@ -491,12 +480,9 @@ plots.image_grid(np.concatenate(rows), "from the top: lesson 01's networks, DCGA
 # %%
 study = data.stored_results("quality_time")
 names = {
-    "Course": "this lesson",
-    "TensorFlowTutorial": "TensorFlow's tutorial",
-    "KerasExample": "keras.io",
-    "GenerativeDeepLearning": "Generative Deep Learning",
-    "ClassicKeras": "Keras-GAN",
-    "PyTorchTutorial": "PyTorch's tutorial",
+    "Course": "this lesson", "TensorFlowTutorial": "TensorFlow's tutorial",
+    "KerasExample": "keras.io", "GenerativeDeepLearning": "Generative Deep Learning",
+    "ClassicKeras": "Keras-GAN", "PyTorchTutorial": "PyTorch's tutorial",
 }
 _, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for (recipe, name), style in zip(names.items(), ("-", "--", "-.", ":", "--", "-."), strict=True):
@@ -510,7 +496,8 @@ marks = (6, 10, 30, 60, 120, 300)
 axes.set_xticks(marks, [str(mark) for mark in marks])
 axes.set_xlabel("seconds of training")
 axes.set_title("Fréchet distance against time, several recipes")
-axes.legend()
+axes.legend();
+
 # %% [markdown]
 # *Curves on logarithmic axes: the distances fall with time, this lesson's (in orange) soonest.*
 #
@@ -548,7 +535,8 @@ axes.set_yticks(range(len(changes)), changes)
 axes.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
 axes.minorticks_off()
 axes.set_xlabel("Fréchet distance, one dot a seed")
-axes.set_title("One change each: the further left, the better")
+axes.set_title("One change each: the further left, the better");
+
 # %% tags=["nbval-check-output"]
 exercises.check("2.c", prediction)
 
@@ -579,7 +567,6 @@ exercises.check("2.c", prediction)
 # few seconds: **your** generator of exercise 2.3 against a small discriminator, 400 steps on the embedded
 # digits. Two of its settings are bad.
 
-
 # %%
 def experiment(learning_rate=1e-4, beta_1=0.9, steps=400):
     runtime.set_seed(0)
@@ -596,8 +583,9 @@ def experiment(learning_rate=1e-4, beta_1=0.9, steps=400):
     images = small.generate(len(embedded))
     distance = float(embedded_fid(images))
     plots.image_grid(images[:20], f"distance {distance:.0f}", 20)
-    return {"distance": distance, "learning_rate": learning_rate, "beta_1": beta_1, "steps": steps}
-
+    return {
+        "distance": distance, "learning_rate": learning_rate, "beta_1": beta_1, "steps": steps
+    }
 
 # %%
 embedded = data.load("digits")
@@ -652,9 +640,12 @@ ends = rng.normal(size=(2, 5_000, LATENT_DIM)).astype("float32")
 lengths = {"ends": np.linalg.norm(ends[0], axis=1), "middles": np.linalg.norm(ends.mean(0), axis=1)}
 _, axes = plt.subplots(figsize=(7, 2.2), layout="constrained")
 for (name, found), color in zip(lengths.items(), ("real", "fake"), strict=True):
-    axes.hist(found, bins=60, range=(3, 11), histtype="step", color=plots.COLORS[color], label=name)
+    axes.hist(
+        found, bins=60, range=(3, 11), histtype="step", color=plots.COLORS[color], label=name
+    )
 axes.set_title("Lengths: hardly any latent vector is as short as the middle of two")
-axes.legend()
+axes.legend();
+
 # %% tags=["nbval-check-output"]
 exercises.check("2.d", prediction)
 
@@ -672,7 +663,6 @@ exercises.check("2.d", prediction)
 # **Write it**, for two vectors and a number $t$ from 0 to 1. The cosine of $\omega$ is the dot product
 # of the two vectors divided by both their lengths; `np.arccos` turns it into the angle.
 
-
 # %% exercise="2.5"
 def my_slerp(start, end, t):
     # BEGIN SOLUTION
@@ -683,7 +673,6 @@ def my_slerp(start, end, t):
     # return ...
     # END SOLUTION
 
-
 # %% tags=["nbval-check-output"]
 slerp = exercises.answer("2.5", my_slerp)
 
@@ -693,7 +682,8 @@ for start, end in np.random.default_rng(3).normal(size=(3, 2, LATENT_DIM)):
     walks.append(plots.interpolation(start, end, steps=15))
     walks.append(np.stack([slerp(start, end, t) for t in np.linspace(0, 1, 15)]))
 images = gan.generate(latents=np.concatenate(walks))
-plots.image_grid(images, "three walks, each straight and below it on the sphere", 15)
+plots.image_grid(images, "three walks, each straight and below it on the sphere", 15);
+
 # %% [markdown]
 # *Six rows. In each the digit on the left changes gradually into the one on the right. The two ways of
 # walking look much alike.*
@@ -763,14 +753,13 @@ random = rng.normal(size=LATENT_DIM).astype("float32")
 random *= 0.8 * np.linalg.norm(thicker) / np.linalg.norm(random)
 elsewhere = gan.generate(latents=fresh + random)
 random_kept = np.mean(classifier.probabilities(elsewhere).argmax(axis=1) == before)
-print(
-    f"as far as 0.8, in a random direction: ink {ink(elsewhere).mean():.3f}, "
-    f"the same digit {random_kept:.0%}"
-)
+print(f"as far as 0.8, in a random direction: ink {ink(elsewhere).mean():.3f}, "
+      f"the same digit {random_kept:.0%}")
 
 # %%
 rows = np.concatenate([images[:15] for images in changed.values()])
-plots.image_grid(rows, "from thin to thick; the middle row is unchanged", 15)
+plots.image_grid(rows, "from thin to thick; the middle row is unchanged", 15);
+
 # %% [markdown]
 # *Five rows of fifteen digits. From row to row the strokes get thicker; the farther from the middle row,
 # the more digits turn into others.*
@@ -792,7 +781,8 @@ fashion = data.load("fashion_mnist", fallback="digits")
 tailor = build_gan()
 _, tailor_seconds = train(tailor, fashion, epochs=runtime.budget(full=10, fast=1))
 title = f"{fashion.name}, after {tailor_seconds:.0f} s"
-plots.image_grid(tailor.generate(60, seed=1), title, columns=15)
+plots.image_grid(tailor.generate(60, seed=1), title, columns=15);
+
 # %% [markdown]
 # *Four rows of fifteen pictures: shirts, trousers, shoes and bags, blurred in places.*
 #
@@ -813,28 +803,16 @@ exercises.compare_results(
         "distance of training images": (scores["training images"], 0.1, 1.5),
         "length of a middle": (lengths["middles"].mean(), 5.4, 6.0),
         "distance of straight middles, times that of ends": (
-            walked["straight"] / walked["ends"],
-            1.8,
-            10.0,
-        ),
+            walked["straight"] / walked["ends"], 1.8, 10.0),
         "distance of middles on the sphere, times that of ends": (
-            walked["sphere"] / walked["ends"],
-            0.7,
-            1.5,
-        ),
+            walked["sphere"] / walked["ends"], 0.7, 1.5),
         "ink, thickest times thinnest": (inks[0.8] / inks[-0.8], 1.3, 4.0),
         "the same digit after 0.4 times the direction": (min(kept[-0.4], kept[0.4]), 0.5, 1.0),
         "steps": (study[0]["steps"],),
         "guidelines: beta_1 = 0.9, times the recipe": (
-            np.mean(changes["beta_1 = 0.9"]) / np.mean(recipe),
-            2.0,
-            30.0,
-        ),
+            np.mean(changes["beta_1 = 0.9"]) / np.mean(recipe), 2.0, 30.0),
         "guidelines: one layer less in the discriminator, times the recipe": (
-            np.mean(changes["one layer less in the discriminator"]) / np.mean(recipe),
-            1.2,
-            4.0,
-        ),
+            np.mean(changes["one layer less in the discriminator"]) / np.mean(recipe), 1.2, 4.0),
         "count": (COUNT,),
     },
     comparable=digits.name == "mnist",

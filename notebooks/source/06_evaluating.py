@@ -86,7 +86,6 @@ print(f"{digits.name}: train {len(train):,}, held out {len(held_out):,}, test {l
 # white). Here is the ink of the held-out digits, of other real digits, and of the same digits drawn
 # with a thicker pen.
 
-
 # %%
 def ink(images):
     return (images.mean(axis=(1, 2, 3)) + 1) / 2
@@ -99,7 +98,8 @@ def thicker(images):
 others = train.images[:COUNT]
 plots.image_grid(
     np.concatenate([others[:20], thicker(others[:20])]), "above: digits; below: thicker", 20
-)
+);
+
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 for images, name, color in [
@@ -107,19 +107,12 @@ for images, name, color in [
     (others, "other real digits", "real"),
     (thicker(others), "thicker", "fake"),
 ]:
-    axes.hist(
-        ink(images),
-        bins=60,
-        range=(0, 0.5),
-        density=True,
-        histtype="step",
-        label=name,
-        color=plots.COLORS[color],
-    )
+    axes.hist(ink(images), bins=60, range=(0, 0.5), density=True, histtype="step",
+              label=name, color=plots.COLORS[color])
 axes.set_title("Ink: two sets of real digits agree, the thicker pen is far off")
 axes.set_xlabel("ink of an image")
 axes.set_ylabel("density")
-axes.legend()
+axes.legend();
 
 # %% [markdown]
 # *Three histograms with one hump each. Two lie on each other, the third is shifted to the right and
@@ -140,7 +133,6 @@ axes.legend()
 # **Write the squared distance** as a function of both means and both standard deviations $\sigma$. It
 # becomes very short.
 
-
 # %% exercise="6.1"
 def my_frechet_1d(mean_1, std_1, mean_2, std_2):
     # BEGIN SOLUTION
@@ -149,10 +141,8 @@ def my_frechet_1d(mean_1, std_1, mean_2, std_2):
     # return ...
     # END SOLUTION
 
-
 # %% tags=["nbval-check-output"]
 frechet_1d = exercises.answer("6.1", my_frechet_1d)
-
 
 # %%
 def ink_distance(images):
@@ -185,7 +175,6 @@ print(f"thicker           {ink_distance(thicker(others)):.6f}")
 # computes the root of a matrix; rounding may leave tiny imaginary parts, so take its `.real`.
 # `np.trace` and `@`, the matrix product, help.
 
-
 # %% exercise="6.2"
 def my_frechet(mean_1, covariance_1, mean_2, covariance_2):
     # BEGIN SOLUTION
@@ -195,7 +184,6 @@ def my_frechet(mean_1, covariance_1, mean_2, covariance_2):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 frechet = exercises.answer("6.2", my_frechet)
@@ -212,16 +200,14 @@ blurred = gaussian_filter(others, (0, 1, 1, 0))
 random_pixels = gaussian_images(train.images[:10_000], COUNT)
 plots.image_grid(
     np.concatenate([blurred[:20], random_pixels[:20]]),
-    "above: slightly blurred; below: random pixels",
-    columns=20,
-)
+    "above: slightly blurred; below: random pixels", columns=20,
+);
 
 # %% [markdown]
 # *Two rows. The upper digits are soft but easy to read; below are white patches and specks, and no
 # digit.*
 #
 # Which of the two has the smaller distance of pixels? Guess before you run the next cell.
-
 
 # %%
 def moments(features):
@@ -234,9 +220,7 @@ def distance(images, features):
 
 
 candidates = {
-    "other real digits": others,
-    "slightly blurred": blurred,
-    "random pixels": random_pixels,
+    "other real digits": others, "slightly blurred": blurred, "random pixels": random_pixels
 }
 by_pixels = {name: distance(images, metrics.pixels) for name, images in candidates.items()}
 for name, value in by_pixels.items():
@@ -315,13 +299,8 @@ for n in 5 * counts:
 _, (left, right) = plt.subplots(1, 2, figsize=(11, 3), layout="constrained")
 left.loglog(counts, [np.mean(floors[n]) for n in counts], "o-", color=plots.COLORS["real"])
 first = np.mean(floors[counts[0]])
-left.loglog(
-    counts,
-    [first * counts[0] / n for n in counts],
-    ":",
-    color=plots.COLORS["theory"],
-    label="proportional to 1/N",
-)
+left.loglog(counts, [first * counts[0] / n for n in counts], ":", color=plots.COLORS["theory"],
+            label="proportional to 1/N")
 left.set_title("Fréchet distance, real against real: falls as 1/N")
 left.legend()
 for n in counts:
@@ -374,7 +353,6 @@ for name, images in candidates.items():
 # each epoch and writes their distance to the held-out digits into Keras' logs, as `val_fid`. The
 # picture changes while you wait.
 
-
 # %%
 def build_gan():
     runtime.set_seed(0)
@@ -391,7 +369,6 @@ def build_gan():
         steps_per_execution=STEPS,  # all steps of an epoch in one call
     )
     return gan
-
 
 # %%
 gan = build_gan()
@@ -413,7 +390,8 @@ axes.axhline(fid.floor(2_000), color=plots.COLORS["real"], linestyle=":", label=
 axes.set_title("The distance to held-out digits falls, quickly and then slowly")
 axes.set_xlabel("epoch")
 axes.set_ylabel("val_fid")
-axes.legend()
+axes.legend();
+
 # %% [markdown]
 # *A curve that falls steeply at first and flattens, far above the dotted line of the floor.*
 #
@@ -422,12 +400,13 @@ axes.legend()
 # cannot be compared with the curve, which used 2,000.)
 
 # %% tags=["picture-outcome"]
-plots.image_grid(gan.generate(60, seed=1), "digits of the GAN", columns=20)
+plots.image_grid(gan.generate(60, seed=1), "digits of the GAN", columns=20);
+
 # %%
 fid_test = metrics.FrechetDistance(test.images, digits.name)
 final, floor = fid_test(gan.generate(len(test), seed=1)), fid_test.floor()
 print(f"Fréchet distance {final}, floor {floor}, {len(test):,} images")
-print(f"training images in the place of generated ones: {fid_test(train.images[: len(test)])}")
+print(f"training images in the place of generated ones: {fid_test(train.images[:len(test)])}")
 
 # %% [markdown]
 # The training images themselves score somewhat more than the floor: in MNIST other people wrote the
@@ -456,7 +435,6 @@ print(f"training images in the place of generated ones: {fid_test(train.images[:
 #
 # **Write it** for an array of probabilities with one row per image and one column per class.
 
-
 # %% exercise="6.3"
 def my_inception_score(probabilities):
     # BEGIN SOLUTION
@@ -466,7 +444,6 @@ def my_inception_score(probabilities):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 inception_score = exercises.answer("6.3", my_inception_score)
@@ -510,7 +487,7 @@ for ax, centers, color in ((axes[0], real_points, "real"), (axes[1], fake_points
     ax.set_aspect("equal")
 axes[0].set_title("balls of real points, for precision")
 axes[1].set_title("balls of generated points, for recall")
-axes[0].legend()
+axes[0].legend();
 
 # %% [markdown]
 # *Left, blue discs cover the whole cloud, and every cross lies in one. Right, small orange discs on one
@@ -523,7 +500,6 @@ axes[0].legend()
 # `fake_radii` are the radii of the two kinds of balls. **Write recall.** You need two of the three
 # arguments. A point on the edge of a ball counts as inside.
 
-
 # %% exercise="6.4"
 def my_recall(distances, real_radii, fake_radii):
     # BEGIN SOLUTION
@@ -532,7 +508,6 @@ def my_recall(distances, real_radii, fake_radii):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 recall = exercises.answer("6.4", my_recall)
@@ -543,10 +518,8 @@ recall = exercises.answer("6.4", my_recall)
 # %%
 distances = np.linalg.norm(real_points[:, None] - fake_points, axis=2)
 real_radii, fake_radii = radii_of(real_points), radii_of(fake_points)
-print(
-    f"precision {recall(distances.T, fake_radii, real_radii):.2f}, "
-    f"recall {recall(distances, real_radii, fake_radii):.2f}"
-)
+print(f"precision {recall(distances.T, fake_radii, real_radii):.2f}, "
+      f"recall {recall(distances, real_radii, fake_radii):.2f}")
 
 # %% [markdown]
 # ### Copies
@@ -594,7 +567,6 @@ for name, images in {"copies": copies, "moved copies": np.roll(copies, 1, axis=2
 # - `"blurry"`: draws digits as good as real ones, slightly blurred;
 # - `"copies"`: hands out training images.
 
-
 # %%
 def scoreboard(images):
     found = metrics.precision_recall(held_out.images, images, features=digits.name)
@@ -605,7 +577,6 @@ def scoreboard(images):
         "recall": found.recall,
         "copying": metrics.copying_score(images[: COUNT // 5], train.images, unseen_real),
     }
-
 
 # %%
 hidden = hidden_generators(train, test[COUNT:], gan, COUNT)
@@ -639,7 +610,8 @@ exercises.check("6.5", diagnoses)
 
 # %% tags=["picture-rows"]
 rows = [test.images[:20], *(images[:20] for images in hidden.values())]
-plots.image_grid(np.concatenate(rows), "from the top: real, A, B, C, D", columns=20)
+plots.image_grid(np.concatenate(rows), "from the top: real, A, B, C, D", columns=20);
+
 # %% [markdown]
 # *Five rows of twenty: real digits, blurred digits, real digits again (the copies), the GAN's digits,
 # and digits of one class.*
@@ -654,7 +626,8 @@ for letter in ("B", "C"):
     images = hidden[letter][:20]
     nearest, _ = metrics.nearest_neighbors(images, train.images)
     pairs += [images, train.images[nearest[:, 0]]]
-plots.image_grid(np.concatenate(pairs), "copies and nearest, the GAN and nearest", columns=20)
+plots.image_grid(np.concatenate(pairs), "copies and nearest, the GAN and nearest", columns=20);
+
 # %% [markdown]
 # *Rows one and two are the same. Rows three and four show the same kind of digit, but different strokes.*
 #
@@ -695,9 +668,7 @@ stopped = small.fit(
     verbose=0,
 ).history
 curve = stopped["val_fid"]
-print(
-    f"{len(curve)} epochs; best {min(curve):.1f}, epoch {np.argmin(curve) + 1}; last {curve[-1]:.1f}"
-)
+print(f"{len(curve)} epochs; best {min(curve):.1f}, epoch {np.argmin(curve) + 1}; last {curve[-1]:.1f}")
 print(f"with the best weights: {fid(small.generate(min(2_000, COUNT)))}")
 
 # %% [markdown]
@@ -726,7 +697,6 @@ for ax in axes:
 # *Left, one bundle of curves falls to the end; the other flattens early, at a higher level. Right, its
 # discriminators soon are right nearly always; the others' accuracy stays near 0.75.*
 
-
 # %%
 def over_seeds(size, name):
     values = [row[name] for row in study if row["size"] == size]
@@ -739,19 +709,15 @@ for size in sizes:
     (best, best_spread), (last, last_spread) = (
         over_seeds(size, name) for name in ("test_fid_best", "test_fid_last")
     )
-    print(
-        f"{size:7,} training images: best epoch {best:5.2f} ± {best_spread:.2f}, "
-        f"last epoch {last:5.2f} ± {last_spread:.2f}"
-    )
+    print(f"{size:7,} training images: best epoch {best:5.2f} ± {best_spread:.2f}, "
+          f"last epoch {last:5.2f} ± {last_spread:.2f}")
     seen, unseen = (
         np.mean([row["called_real"][part] for row in study if row["size"] == size])
         for part in ("train", "held_out")
     )
     gaps[size] = seen - unseen
-    print(
-        f"{'':24} called real at the end: {seen:.0%} of training images, "
-        f"{unseen:.0%} of held-out ones"
-    )
+    print(f"{'':24} called real at the end: {seen:.0%} of training images, "
+          f"{unseen:.0%} of held-out ones")
 
 # %% tags=["nbval-check-output"]
 exercises.check("6.c", prediction)
@@ -779,7 +745,6 @@ exercises.check("6.c", prediction)
 # `see.probabilities(images)` gives the classifier's opinion, one row per image. The check uses the
 # embedded digits.
 
-
 # %% exercise="6.6"
 def my_generator(images, labels, count):
     # BEGIN SOLUTION
@@ -789,7 +754,6 @@ def my_generator(images, labels, count):
     # STUB
     # return ...
     # END SOLUTION
-
 
 # %% tags=["nbval-check-output"]
 exercises.check("6.6", my_generator)
@@ -824,20 +788,11 @@ exercises.compare_results(
         "few": (FEW,),
         "steps": (study[0]["steps"] * study[0]["epochs"],),
         "distance by pixels: blurred, times random": (
-            by_pixels["slightly blurred"] / by_pixels["random pixels"],
-            1.2,
-            10.0,
-        ),
+            by_pixels["slightly blurred"] / by_pixels["random pixels"], 1.2, 10.0),
         "distance by features: random, times blurred": (
-            by_features["random pixels"] / by_features["slightly blurred"],
-            1.5,
-            20.0,
-        ),
+            by_features["random pixels"] / by_features["slightly blurred"], 1.5, 20.0),
         "distance of 150 images, times that of the most": (
-            np.mean(floors[150]) / np.mean(floors[counts[-1]]),
-            20,
-            60,
-        ),
+            np.mean(floors[150]) / np.mean(floors[counts[-1]]), 20, 60),
         "others": (by_features["other real digits"], 0.1, 1.0),
         "blurred": (by_features["slightly blurred"], 20, 60),
         "fid": (final, 5.0, 15.0),
@@ -845,16 +800,15 @@ exercises.compare_results(
         "inception score, blurred": (board["A"]["inception"], 9.0, 10.0),
         "precision, blurred": (board["A"]["precision"], 0.0, 0.6),
         "copying score, copies": (board["B"]["copying"], 0.99, 1.0),
-        "called real, few images: training less held-out": (gaps[sizes[0]], 0.5, 1.0),
+        "called real, few images: training less held-out": (
+            gaps[sizes[0]], 0.5, 1.0),
         "called real, all images: training less held-out": (gaps[sizes[1]], -0.1, 0.1),
         "copying score, GAN": (board["C"]["copying"], 0.05, 0.5),
         "precision, collapsed": (board["D"]["precision"], 0.6, 1.0),
         "recall, collapsed": (board["D"]["recall"], 0.0, 0.3),
         "few images, best: times all images": (
             over_seeds(sizes[0], "test_fid_best")[0] / over_seeds(sizes[1], "test_fid_best")[0],
-            1.3,
-            2.5,
-        ),
+            1.3, 2.5),
     },
     comparable=digits.name == "mnist",
 )
