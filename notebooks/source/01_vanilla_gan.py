@@ -566,7 +566,9 @@ for name, speed in speeds.items():
 # `fit` costs nothing on top of a `tf.function`, XLA makes it faster still, and progress bars and
 # callbacks come with it. So this is the step to use. Compare it with yours; `_apply` holds the two
 # lines after the tape (`share` and `scale_loss` matter only on several devices or in half precision),
-# and `_log` keeps the means for the progress bar.
+# and `_log` keeps the means for the progress bar. What else you see there comes into play in lesson 05
+# and does nothing here: `_shares` gives the whole batch, once; `_discriminator_loss` is the loss that
+# you wrote; the penalty is 0; `_clip` lets all weights be.
 
 # %%
 print(inspect.getsource(training.GAN.train_step))
