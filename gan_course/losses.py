@@ -11,6 +11,8 @@ import numbers
 import keras
 import tensorflow as tf
 
+from gan_course import metrics
+
 _PACKAGE = "gan_course"
 
 
@@ -87,7 +89,7 @@ class _WithLabels(Loss):
 
 
 class _CrossEntropy(_WithLabels):
-    __doc__ = _WithLabels.__doc__
+    """What `Minimax` and `NonSaturating` share: their discriminators play the same game."""
 
     def discriminator_loss(self, real_logits, fake_logits):
         """Cross-entropy on real images plus cross-entropy on generated ones: 2 ln 2 at D = 0.5."""
@@ -265,8 +267,7 @@ class Penalty:
     """
 
     def __init__(self, every=1):
-        if isinstance(every, bool) or not isinstance(every, numbers.Integral) or every < 1:
-            raise ValueError(f"every must be a whole number of at least 1, came {every!r}.")
+        metrics.check_count("every", every)
         self.every = int(every)
 
     def points(self, real_images, fake_images, seed):

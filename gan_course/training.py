@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from gan_course import losses
+from gan_course import losses, metrics
 
 
 def _shape_of(model, name, side):
@@ -45,12 +45,7 @@ def _scaled(optimizer):
 
 
 def _check_settings(discriminator_steps, label_noise, clip_weights):
-    whole = isinstance(discriminator_steps, numbers.Integral)
-    if isinstance(discriminator_steps, bool) or not whole or discriminator_steps < 1:
-        raise ValueError(
-            f"discriminator_steps must be a whole number of at least 1, came "
-            f"{discriminator_steps!r}."
-        )
+    metrics.check_count("discriminator_steps", discriminator_steps)
     if not isinstance(label_noise, numbers.Real) or not 0 <= label_noise < 0.5:
         raise ValueError(
             f"label_noise must be a share in [0, 0.5), came {label_noise!r}. At 0.5 labels would "
@@ -391,8 +386,7 @@ class GAN(keras.Model):
                 f"them from; came count={count!r} and latents={'given' if count else None}."
             )
         if latents is None:
-            if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 1:
-                raise ValueError(f"count must be a whole number of at least 1, came {count!r}.")
+            metrics.check_count("count", count)
             latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0], alg="philox")
         latents = tf.cast(latents, tf.float32)
         if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
