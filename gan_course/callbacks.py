@@ -1,12 +1,15 @@
-"""Watching a run: pictures of one fixed set of latent vectors, and scores, while a GAN trains."""
+"""Watching a run while a GAN trains: pictures from fixed latent vectors, scores, and its health."""
 
+import dataclasses
+import math
 import time
 import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from gan_course import metrics, plots
+from gan_course import losses, metrics, plots
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -137,3 +140,201 @@ class FrechetScore(keras.callbacks.Callback):
             )
             return dict.fromkeys(self.scores, np.nan)
         return {name: float(score(images)) for name, score in self.scores.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that goes wrong in a run.
+
+    Attributes:
+        problem: its name in a few words.
+        epoch: the epoch after which it was first seen, from 1 on.
+        seen: the numbers that tell it.
+        meaning: what it means.
+        advice: what to try.
+    """
+
+    problem: str
+    epoch: int
+    seen: str
+    meaning: str
+    advice: str
+
+    def __str__(self):
+        return (
+            f"After epoch {self.epoch}: {self.problem} ({self.seen}).\n"
+            f"  What it means: {self.meaning}\n  What to try: {self.advice}"
+        )
+
+
+_PROBLEMS = {
+    "NaN or infinity": (
+        "the training has diverged, and nothing that comes after can mend it.",
+        "lower learning rates; a penalty or clipped weights if the game is Wasserstein's. Begin "
+        "anew from weights that were saved before.",
+    ),
+    "the discriminator is saturated": (
+        "it tells nearly all generated images from real ones. A step in any direction leaves the "
+        "generator as wrong as it was, so it learns little or nothing from it.",
+        "a penalty such as losses.R1(), one-sided label smoothing, a lower learning rate or fewer "
+        "weights for the discriminator; or a stronger generator.",
+    ),
+    "the generator's gradient is gone": (
+        "the discriminator wins, and where the generated images are its slope is next to nothing: "
+        "the generator stands still.",
+        'the loss "non_saturating" instead of "minimax"; a penalty such as losses.R1(); a '
+        "discriminator that learns less quickly.",
+    ),
+    "the samples are too much alike": (
+        "the generator has fallen onto one image, or a few: mode collapse. (That some kinds are "
+        "missing among many is not seen here: metrics.class_coverage counts them.)",
+        "a lower learning rate for the generator, a penalty such as losses.R1(), the relativistic "
+        "loss; lesson 04 has more.",
+    ),
+    "the losses swing": (
+        "the players go round in circles: each answers the other's last move, and both are late.",
+        "a penalty such as losses.R1(), a smaller beta_1 of Adam, lower learning rates, averaged "
+        "weights (use_ema=True) for the generator.",
+    ),
+}
+
+
+class HealthMonitor(keras.callbacks.Callback):
+    """Say in plain words what goes wrong in a run, when it is first seen.
+
+    After each epoch it looks at the logs, at samples from fixed latent vectors, and at the
+    generator's gradient for these. It finds five problems:
+
+    - NaN or infinity in the logs; the training is then stopped.
+    - A saturated discriminator: right in 99 of 100 cases, epoch after epoch. (Not for the
+      Wasserstein game, whose critic may always be right.)
+    - A generator's gradient that is gone: its norm is below 1/100 of the largest one seen, while
+      the discriminator is right in 9 of 10 cases.
+    - Samples that are too much alike: their variance, summed over all pixels, has fallen below half
+      that of the real images, or is still there after ten epochs.
+    - Losses that swing: the generator's goes up and down by a quarter of its size or more, in
+      waves that keep their length.
+
+    Args:
+        real_images: some hundred real images (N, ...), to compare the samples with.
+        patience: so many epochs in a row must show a problem before it is told.
+        count: how many samples are looked at.
+        seed: chooses the latent vectors.
+
+    Attributes:
+        findings: the problems found, oldest first: see `Finding`.
+        history: for each epoch a dict with "gradient_norm", of the generator's loss for all its
+            weights; "diversity", the samples' variance in that of the real images; and the logs.
+
+    Raises:
+        ValueError: real images that do not differ, fewer than two samples, or a patience below 1.
+
+    Example:
+        monitor = callbacks.HealthMonitor(digits.images[:500])
+        gan.fit(batches, epochs=20, callbacks=[monitor])
+        print(monitor.report())
+    """
+
+    def __init__(self, real_images, patience=3, count=200, seed=0):
+        super().__init__()
+        metrics.check_count("patience", patience)
+        metrics.check_count("count", count, least=2)
+        self.real_images = np.asarray(real_images, np.float32)
+        if self.real_images.ndim < 2 or not self.real_images.var(axis=0).sum() > 0:
+            raise ValueError(
+                "real_images must hold real images that differ, (N, ...); came an array of shape "
+                f"{self.real_images.shape} whose images are all the same. "
+                "Example: HealthMonitor(digits.images[:500])."
+            )
+        self.patience, self.count, self.seed = patience, count, seed
+        self.findings, self.history = [], []
+
+    def on_train_begin(self, logs=None):
+        self.findings, self.history = [], []
+        self._in_a_row = dict.fromkeys(_PROBLEMS, 0)
+        latents = tf.random.stateless_normal((self.count, self.model.latent_dim), [self.seed, 1])
+        gan, real_images = self.model, tf.constant(self.real_images[: self.count])
+
+        @tf.function
+        def gradient_norm():
+            with tf.GradientTape() as tape:
+                fake_logits = gan.discriminator(gan.generator(latents, training=False))
+                real_logits = gan.discriminator(real_images)
+                loss = gan.loss.generator_loss(fake_logits[: len(real_images)], real_logits)
+            return tf.linalg.global_norm(tape.gradient(loss, gan.generator.trainable_variables))
+
+        self._gradient_norm = gradient_norm
+
+    def on_epoch_end(self, epoch, logs=None):
+        samples = self.model.generate(self.count, seed=self.seed)
+        variance = samples.var(axis=0).sum() / self.real_images.var(axis=0).sum()
+        measured = {"gradient_norm": float(self._gradient_norm()), "diversity": float(variance)}
+        self.history.append({**(logs or {}), **measured})
+        seen = self._problems()
+        for problem in _PROBLEMS:
+            self._in_a_row[problem] = self._in_a_row[problem] + 1 if problem in seen else 0
+            at_once = problem == "NaN or infinity"
+            if self._in_a_row[problem] == (1 if at_once else self.patience):
+                self._tell(problem, epoch + 1, seen[problem])
+        if "NaN or infinity" in seen:
+            self.model.stop_training = True
+
+    def report(self):
+        """What was found, in plain words."""
+        if not self.history:
+            return "Nothing to report: no epoch has been trained yet."
+        if not self.findings:
+            return f"Healthy: {len(self.history)} epochs, and none of the problems it looks for."
+        return "\n".join(map(str, self.findings))
+
+    def _tell(self, problem, epoch, seen):
+        if problem in [finding.problem for finding in self.findings]:
+            return
+        self.findings.append(Finding(problem, epoch, seen, *_PROBLEMS[problem]))
+        print(self.findings[-1])
+
+    def _problems(self):
+        """What the last epoch shows: a dict from the problem to its numbers."""
+        now = self.history[-1]
+        broken = [name for name, value in now.items() if not np.isfinite(value)]
+        if broken:
+            return {"NaN or infinity": ", ".join(broken)}
+        found, accuracy = {}, now.get("d_accuracy", 0.0)
+        right = f"right in {accuracy:.1%} of all cases"
+        if accuracy >= 0.99 and not isinstance(self.model.loss, losses.Wasserstein):
+            found["the discriminator is saturated"] = right
+        share = now["gradient_norm"] / max(entry["gradient_norm"] for entry in self.history)
+        if share < 0.01 and accuracy >= 0.9:
+            found["the generator's gradient is gone"] = f"{share:.1g} of its largest norm, {right}"
+        varied = max(entry["diversity"] for entry in self.history) >= 0.5
+        if now["diversity"] < 0.5 and (varied or len(self.history) > 10):
+            variance = f"{now['diversity']:.1%} of the real images' variance"
+            found["the samples are too much alike"] = variance
+        period = _period([entry["g_loss"] for entry in self.history if "g_loss" in entry])
+        if period:
+            found["the losses swing"] = f"about every {period} epochs"
+        return found
+
+
+def _period(values, least=12):
+    """The length of a wave, if the last values make one of at least a quarter of their size.
+
+    A wave is one whose autocorrelation falls below -1/2 at some lag, and above 1/2 at a later one.
+
+    Returns:
+        int: the lag at which the values are most like themselves again, or None.
+    """
+    values = np.asarray(values[-4 * least :], float)
+    if len(values) < least:
+        return None
+    steps = np.arange(len(values))
+    rest = values - np.polyval(np.polyfit(steps, values, 1), steps)
+    if rest.std() < 0.25 * max(np.abs(values).mean(), math.ulp(1.0)):
+        return None
+    lags = np.arange(1, len(values) // 2 + 1)
+    with np.errstate(invalid="ignore"):  # a stretch that is constant is like nothing
+        alike = np.array([np.corrcoef(rest[:-lag], rest[lag:])[0, 1] for lag in lags])
+    falls = np.flatnonzero(alike < -0.5)
+    rises = np.flatnonzero(alike > 0.5)
+    rises = rises[rises > falls[0]] if len(falls) else rises[:0]
+    return int(lags[rises[np.argmax(alike[rises])]]) if len(rises) else None

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import early_stopping, guidelines, quality_time, recipes, tables
-from gan_course import data, models, runtime, training
+from benchmarks import (
+    early_stopping,
+    guidelines,
+    quality_time,
+    recipes,
+    smoothing,
+    stabilizers,
+    tables,
+)
+from gan_course import data, losses, models, runtime, training
 
 
 @pytest.fixture
@@ -71,23 +79,71 @@ def test_every_recipe_trains_both_networks_and_samples_images(recipe):
     assert recipe.source and recipe.__doc__
 
 
-def test_the_study_of_early_stopping_has_lesson_06s_recipe():
-    source = (tables.RESULTS.parents[1] / "notebooks/source/06_evaluating.py").read_text("utf-8")
-    cell = source[source.index("def build_gan():") :].split("\n# %%")[0]
-    names = {"LATENT_DIM": early_stopping.LATENT_DIM, "STEPS": early_stopping.STEPS}
-    names |= {"keras": keras, "models": models, "runtime": runtime, "training": training}
+LESSONS = tables.RESULTS.parents[1] / "notebooks" / "source"
+
+
+def gan_of_lesson(file, begin, *arguments, **settings):
+    """What `build_gan` of a lesson makes, and the lesson's source.
+
+    Args:
+        begin: how the cell begins.
+        arguments: of build_gan.
+        settings: the UPPERCASE names that the cell uses.
+    """
+    source = (LESSONS / file).read_text("utf-8")
+    cell = source[source.index(begin) :].split("\n# %%")[0]
+    names = {**settings, "keras": keras, "losses": losses, "models": models}
+    names |= {"runtime": runtime, "training": training}
     exec(cell, names)
-    lesson, study = names["build_gan"](), early_stopping.build_gan(0)
+    return names["build_gan"](*arguments), source
+
+
+def assert_same_recipe(one, other):
+    assert type(one) is type(other) and one.loss.get_config() == other.loss.get_config()
+    assert type(one.loss) is type(other.loss) and one.label_noise == other.label_noise
     for name in ("generator", "discriminator"):
-        one, other = (getattr(gan, name) for gan in (lesson, study))
-        shapes = [[weight.shape for weight in network.weights] for network in (one, other)]
+        shapes = [[w.shape for w in getattr(gan, name).weights] for gan in (one, other)]
         assert shapes[0] == shapes[1]
-        one, other = (getattr(gan, f"{name}_optimizer") for gan in (lesson, study))
-        assert {**one.get_config(), "name": ""} == {**other.get_config(), "name": ""}
-    assert (
-        f"batches({early_stopping.BATCH_SIZE})" in source
-        and f"FEW = {early_stopping.SIZES[0]}" in source
+        first, second = (getattr(gan, f"{name}_optimizer").get_config() for gan in (one, other))
+        assert {**first, "name": ""} == {**second, "name": ""}
+
+
+def test_the_study_of_early_stopping_has_lesson_06s_recipe():
+    lesson, source = gan_of_lesson(
+        "06_evaluating.py",
+        "def build_gan():",
+        LATENT_DIM=early_stopping.LATENT_DIM,
+        STEPS=early_stopping.STEPS,
     )
+    assert_same_recipe(lesson, early_stopping.build_gan(0))
+    assert f"batches({early_stopping.BATCH_SIZE})" in source
+    assert f"FEW = {early_stopping.SIZES[0]}" in source
+
+
+ADAM = {"LEARNING_RATE": 1e-3, "BETA_1": 0.5, "BETA_2": 0.99, "LATENT_DIM": 64, "STEPS": 100}
+AS_SET = (
+    "LATENT_DIM = 64 ",
+    "BATCH_SIZE = 32 ",
+    "LEARNING_RATE = 1e-3 ",
+    "BETA_1, BETA_2 = 0.5, 0.99 ",
+)
+
+
+def test_the_benchmarks_have_lesson_02s_recipe():
+    lesson, source = gan_of_lesson("02_dcgan.py", "def optimizers(", **ADAM)
+    assert_same_recipe(lesson, recipes.Course(0).gan)
+    assert all(f"\n{setting}" in source for setting in AS_SET)
+    assert recipes.Course.batch_size == 32
+
+
+@pytest.mark.parametrize("kind", smoothing.KINDS)
+def test_the_study_of_smoothing_has_lesson_03s_recipe(kind):
+    lesson, source = gan_of_lesson("03_label_smoothing.py", "KINDS = {", kind, **ADAM)
+    assert_same_recipe(lesson, smoothing.build_gan(kind, 0))
+    assert all(f"\n{setting}" in source for setting in AS_SET)
+    assert f"\nSIZE = {smoothing.SIZES[0]} " in source
+    assert f"EPOCHS = runtime.budget(full={smoothing.EPOCHS}," in source
+    assert f"STEPS = runtime.budget(full={smoothing.STEPS}," in source
 
 
 # Quality against time
@@ -134,9 +190,14 @@ def test_the_report_holds_means_ranges_and_levels(tmp_path):
     assert "not measured yet" in text
 
 
-def test_a_short_measurement_makes_a_whole_row(monkeypatch):
-    small = data.load("digits")
-    monkeypatch.setattr(quality_time.data, "load", lambda name, split="train": small[:300])
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Some embedded digits in place of any data set."""
+    small = data.load("digits")[:300]
+    monkeypatch.setattr(data, "load", lambda name, split="train": small)
+
+
+def test_a_short_measurement_makes_a_whole_row(monkeypatch, few_digits):
     monkeypatch.setattr(recipes.Course, "batch_size", 8)
     row = quality_time.measure("Course", 0, marks=(0.01, 0.02), count=200)
     assert [point["seconds"] for point in row["curve"]] == [0.01, 0.02]
@@ -192,3 +253,68 @@ def test_pooling_comes_after_the_activation_and_halves_as_strides_do():
 def test_without_batch_norm_layers_get_their_biases_back():
     network = guidelines.rebuilt(models.dcgan_generator(4), guidelines.without_batch_norm)
     assert all(layer.use_bias for layer in network.layers if hasattr(layer, "use_bias"))
+
+
+# Label smoothing
+
+
+def test_the_calibration_error_of_known_answers():
+    sure = np.full(100, np.log(19.0))  # says 0.95
+    assert smoothing.calibration_error(sure, sure) == pytest.approx(0.45)  # half of them are real
+    assert smoothing.calibration_error(sure, -sure) == pytest.approx(0.05)
+    assert smoothing.calibration_error(np.zeros(7), np.zeros(7)) == pytest.approx(0)
+
+
+def test_a_short_study_of_smoothing(tmp_path, few_digits):
+    row = smoothing.measure("noise: a tenth flipped", 500, 0, epochs=2, steps=2, count=100)
+    assert row["steps"] == 4 and len(row["gradient_norm"]) == 2
+    table = tables.Table("smoothing", ("kind", "size", "seed", "steps"), folder=tmp_path)
+    shares = {"train": 0.75, "held_out": 0.5, "fake": 0.25}
+    table.append({**row, "called_real": shares, "very_sure": shares})
+    smoothing.report(table)
+    text = table.path.with_suffix(".md").read_text()
+    assert "| 500 | noise: a tenth flipped | " in text
+    assert "| 75% | 50% | 25% | 75.0% | 50.0% | 25.0% |" in text
+
+
+# Stabilizers
+
+
+@pytest.mark.parametrize("name", stabilizers.METHODS)
+def test_every_stabilizer_trains_both_networks(name):
+    rate, extra = stabilizers.grid(name)[0]
+    gan = stabilizers.build_gan(name, rate, extra, 0)
+    assert float(gan.generator_optimizer.learning_rate) == pytest.approx(rate)
+    before = [kernels(network) for network in (gan.generator, gan.discriminator)]
+    images = np.random.default_rng(0).uniform(-1, 1, (10, 28, 28, 1)).astype("float32")
+    logs = gan.step(tf.constant(images))
+    assert all(np.isfinite(value) for value in logs.values())
+    for network, old in zip((gan.generator, gan.discriminator), before, strict=True):
+        assert all(np.abs(n - o).max() > 0 for n, o in zip(kernels(network), old, strict=True))
+
+
+def trial(method, rate, fid, seed=stabilizers.GRID_SEED, extra=None):
+    return {"method": method, "rate": rate, "extra": extra, "seed": seed, "fid": fid, "steps": 1000}
+
+
+def test_the_scoreboard_takes_the_best_settings_and_other_seeds(tmp_path):
+    grid = [trial("hinge", r, f) for r, f in zip(stabilizers.RATES, (9.0, None, 5.0), strict=True)]
+    assert stabilizers.best(grid[:2], "hinge") is None  # not all tried yet
+    assert stabilizers.best(grid, "hinge") == (3e-3, None)
+    runs = [trial("hinge", 3e-3, fid, seed) for seed, fid in enumerate((4.0, None, 6.0, 50.0, 3.0))]
+    ((name, settings, found),) = stabilizers.scoreboard(
+        [*grid, *runs, trial("hinge", 3e-4, 1.0, 0)]
+    )
+    assert (name, settings, found) == ("hinge", (3e-3, None), runs)
+    table = tables.Table("stabilizers", ("method", "rate", "seed"), folder=tmp_path)
+    for row in [*grid, *runs]:
+        table.append(row)
+    stabilizers.report(table)
+    text = table.path.with_suffix(".md").read_text()
+    assert "| hinge | 6.0 | 3.0 to inf | 2 of 5 | 40 | 0.003 |" in text
+    assert "- hinge: 0.0003: 9.0, 0.001: diverged, 0.003: 5.0" in text
+
+
+def test_a_short_run_of_a_stabilizer_makes_a_row(few_digits):
+    row = stabilizers.measure("WGAN-GP", 1e-3, 5, 0, seconds=0.2, count=100)
+    assert row["steps"] > 0 and np.isfinite(row["fid"])

@@ -5,6 +5,7 @@ import signal
 import time
 
 import answers_02
+import answers_03
 import answers_06
 import keras
 import numpy as np
@@ -242,8 +243,8 @@ WRONG = {
         (1e-4, "play("),
     ],
 }
-RIGHT |= answers_02.RIGHT | answers_06.RIGHT
-WRONG |= answers_02.WRONG | answers_06.WRONG
+RIGHT |= answers_02.RIGHT | answers_03.RIGHT | answers_06.RIGHT
+WRONG |= answers_02.WRONG | answers_03.WRONG | answers_06.WRONG
 NUMBERED = sorted(id for id, entry in checker._REGISTRY.items() if not entry.is_prediction)
 PREDICTIONS = sorted(id for id, entry in checker._REGISTRY.items() if entry.is_prediction)
 
@@ -257,7 +258,7 @@ def test_every_exercise_is_tested_with_right_and_wrong_answers():
     assert all(len(wrong) >= 3 for wrong in WRONG.values())
 
 
-EXPERIMENTS = ("1.6", "2.4")  # judged by what a learner's run has measured
+EXPERIMENTS = ("1.6", "2.4", "3.3")  # judged by what a learner's run has measured
 
 
 @pytest.mark.parametrize("id", [id for id in NUMBERED if id not in EXPERIMENTS])

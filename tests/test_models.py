@@ -316,6 +316,24 @@ def test_the_gradient_of_spectral_norm_is_that_of_the_paper():
     assert np.abs(gradient).max() > 0.1
 
 
+def test_keras_own_spectral_norm_gives_the_same_outputs_with_another_gradient():
+    images = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    outputs, along = [], []
+    for kind in (models.SpectralNormalization, keras.layers.SpectralNormalization):
+        keras.utils.set_random_seed(0)
+        layer = kind(keras.layers.Dense(3, use_bias=False))
+        layer(images)
+        for _ in range(200):
+            layer(images, training=True)
+        with tf.GradientTape() as tape:
+            outputs.append(layer(images, training=True))
+            total = tf.reduce_sum(tf.sin(outputs[-1]))
+        kernel = layer.layer.kernel
+        along.append(float(tf.reduce_sum(tape.gradient(total, kernel) * kernel)))
+    assert np.allclose(*outputs, atol=1e-4)
+    assert abs(along[0]) < 1e-4 < 0.1 < abs(along[1])  # Keras' also pulls at the kernel's size
+
+
 def test_spectral_norm_is_saved_and_refuses_layers_without_a_kernel(tmp_path):
     model = keras.Sequential(
         [keras.Input((4,)), models.SpectralNormalization(keras.layers.Dense(3))]

@@ -636,21 +636,58 @@ def test_accuracy_by_the_boundary_of_each_game():
     assert float(gan.d_accuracy_tracker.result()) == 0.5
 
 
+@pytest.mark.parametrize(
+    "decay",
+    [
+        keras.optimizers.schedules.PolynomialDecay(0.1, 4, end_learning_rate=0.0),
+        keras.optimizers.schedules.CosineDecay(0.1, 4),
+    ],
+)
+def test_learning_rates_that_decay_to_0(decay):
+    gan = make(
+        generator_optimizer=keras.optimizers.Adam(decay),
+        discriminator_optimizer=keras.optimizers.Adam(decay),
+    )
+    images, before = IMAGES[:4], weights(gan)
+    for _ in range(4):
+        gan.step(images)
+    assert not close(before, weights(gan))
+    before = weights(gan)
+    gan.step(images)
+    assert identical(before, weights(gan))
+
+
 # Half precision
 
 
-def make_dcgan(precision, kind=training.SimultaneousGAN):
+def make_dcgan(precision, kind=training.SimultaneousGAN, normalization=None, **options):
     keras.config.set_dtype_policy(precision)
     try:
         gan = kind(
             models.dcgan_generator(4, (16, 16, 1)),
-            models.dcgan_discriminator((16, 16, 1)),
+            models.dcgan_discriminator((16, 16, 1), normalization=normalization),
             latent_dim=4,
         )
     finally:
         keras.config.set_dtype_policy("float32")
-    gan.compile(jit_compile=False)
+    gan.compile(jit_compile=False, **options)
     return gan
+
+
+@pytest.mark.parametrize("normalization", ["none", "spectral"])
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_steps_with_penalties_are_those_of_float32(precision, normalization):
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 1)).astype("float32")
+    logs = {}
+    for name in ("float32", precision):
+        keras.utils.set_random_seed(0)
+        penalty = [losses.R1(1.0), losses.GradientPenalty(1.0)]
+        gan = make_dcgan(name, normalization=normalization, penalty=penalty)
+        before = weights(gan.discriminator)
+        gan.step(images)
+        logs[name] = {key: float(value) for key, value in gan.step(images).items()}
+        assert not close(before, weights(gan.discriminator))
+    assert logs[precision] == pytest.approx(logs["float32"], rel=0.05)
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gan_course import callbacks, metrics, models, plots, training
+from gan_course import callbacks, losses, metrics, models, plots, training
 
 matplotlib.use("Agg")
 
@@ -238,3 +238,169 @@ def test_a_diverged_gan_scores_nan_and_the_best_weights_come_back():
     scores = run.history["val_fid"]
     assert np.isfinite(scores[:2]).all() and np.isnan(scores[2:]).all() and len(scores) < 9
     assert np.isfinite(gan.generate(30)).all()
+
+
+# HealthMonitor: each problem in a run that is made to have it.
+
+NOISE = np.random.default_rng(0).normal(size=(64, 3, 3, 1)).astype("float32")
+
+
+def monitored(gan, images=NOISE, epochs=8, steps=10, **options):
+    monitor = callbacks.HealthMonitor(NOISE, count=50, **options)
+    batches = tf.data.Dataset.from_tensors(images).repeat()
+    gan.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=[monitor], verbose=0)
+    return monitor
+
+
+def helpless(loss):
+    """A generator that cannot move, against a discriminator that learns quickly."""
+    gan = tiny_gan()
+    gan.compile(loss, keras.optimizers.SGD(0.0), keras.optimizers.Adam(0.1))
+    return gan
+
+
+def problems(monitor):
+    return [finding.problem for finding in monitor.findings]
+
+
+def test_a_saturated_discriminator_is_told_once(capsys):
+    monitor = monitored(helpless("non_saturating"), images=NOISE + 5)
+    assert "the discriminator is saturated" in problems(monitor)
+    assert "the generator's gradient is gone" not in problems(monitor)  # what that loss is for
+    printed = capsys.readouterr().out
+    assert printed.count("the discriminator is saturated") == 1
+    assert printed.strip() == monitor.report().strip() and "What to try:" in printed
+
+
+def test_a_critic_that_is_always_right_is_no_problem():
+    assert "the discriminator is saturated" not in problems(
+        monitored(helpless("wasserstein"), images=NOISE + 5)
+    )
+
+
+def test_a_generators_gradient_that_is_gone():
+    monitor = monitored(helpless("minimax"), images=NOISE + 5, epochs=45)
+    assert "the generator's gradient is gone" in problems(monitor)
+    norms = [entry["gradient_norm"] for entry in monitor.history]
+    assert norms[-1] < 0.01 * max(norms)
+
+
+def test_the_gradient_norm_is_that_of_the_generators_loss():
+    gan = helpless("relativistic")
+    monitor = monitored(gan, epochs=1, steps=1)
+    latents = tf.random.stateless_normal((50, 2), [0, 1])
+    with tf.GradientTape() as tape:
+        fake, real = gan.discriminator(gan.generator(latents)), gan.discriminator(NOISE[:50])
+        loss = tf.reduce_mean(tf.nn.softplus(real - fake))
+    squares = [np.sum(np.square(g)) for g in tape.gradient(loss, gan.generator.weights)]
+    assert monitor.history[0]["gradient_norm"] == pytest.approx(np.sqrt(sum(squares)), rel=1e-4)
+
+
+class Collapse(keras.callbacks.Callback):
+    """From some epoch on, latent vectors make no difference."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch + 1 == self.epoch:
+            self.model.generator.layers[0].kernel.assign(tf.zeros((2, 4)))
+
+
+@pytest.mark.parametrize(("collapse", "told"), [(1, 13), (5, 7)])  # 10 epochs' grace to begin with
+def test_samples_that_become_alike(collapse, told):
+    gan = helpless("non_saturating")
+    gan.generator.layers[-2].kernel.assign(10 * gan.generator.layers[-2].kernel)  # varied samples
+    monitor = callbacks.HealthMonitor(NOISE, count=50)
+    batches = tf.data.Dataset.from_tensors(NOISE).repeat()
+    gan.fit(
+        batches, epochs=14, steps_per_epoch=2, callbacks=[Collapse(collapse), monitor], verbose=0
+    )
+    (found,) = [f for f in monitor.findings if f.problem == "the samples are too much alike"]
+    assert found.epoch == told and found.seen == "0.0% of the real images' variance"
+
+
+def test_nan_stops_the_training():
+    gan = tiny_gan()
+    monitor = monitored(gan, images=np.full((4, 3, 3, 1), np.nan, "float32"))
+    assert problems(monitor) == ["NaN or infinity"] and len(monitor.history) == 1
+    assert "d_loss" in monitor.findings[0].seen
+
+
+class Bias(keras.layers.Layer):
+    """The latent vector plus a learned point."""
+
+    def build(self, input_shape):
+        self.point = self.add_weight(shape=(1,), initializer=keras.initializers.Constant(1.0))
+
+    def call(self, latents):
+        return latents + self.point
+
+
+def circling(penalty=None):
+    """Lines against a mean: alternating steps go round in circles, a penalty ends that."""
+    judge = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    gan = training.GAN(
+        keras.Sequential([keras.Input((1,)), Bias()]),
+        keras.Sequential([keras.Input((1,)), judge]),
+        latent_dim=1,
+    )
+    sgd = keras.optimizers.SGD
+    gan.compile("wasserstein", sgd(0.1), sgd(0.1), penalty=penalty, jit_compile=False)
+    points = np.random.default_rng(0).normal(size=(4096, 1)).astype("float32")
+    monitor = callbacks.HealthMonitor(points, count=1000)
+    batches = tf.data.Dataset.from_tensors(points).repeat()
+    gan.fit(batches, epochs=36, steps_per_epoch=4, callbacks=[monitor], verbose=0)
+    return monitor
+
+
+def test_losses_that_swing():
+    monitor = circling()
+    assert problems(monitor) == ["the losses swing"]
+    # products of the two players go round once in pi / 0.1 steps, of which 4 make an epoch
+    assert monitor.findings[0].seen in ("about every 7 epochs", "about every 8 epochs")
+
+
+def test_a_game_that_comes_to_rest_does_not_swing():
+    assert problems(circling(losses.R1(1.0))) == []
+
+
+def test_a_healthy_run_is_told_to_be_healthy(capsys):
+    keras.utils.set_random_seed(0)
+    points = np.random.default_rng(0).normal(size=(256, 2)).astype("float32")
+    gan = training.GAN(
+        models.mlp_generator(2, (16,), (2,), None), models.mlp_discriminator((2,), (16,)), 2
+    )
+    adam = {"learning_rate": 2e-3, "beta_1": 0.5}
+    gan.compile(
+        generator_optimizer=keras.optimizers.Adam(**adam),
+        discriminator_optimizer=keras.optimizers.Adam(**adam),
+    )
+    monitor = callbacks.HealthMonitor(points)
+    assert monitor.report().startswith("Nothing to report")
+    batches = tf.data.Dataset.from_tensor_slices(points).batch(64).repeat()
+    gan.fit(batches, epochs=20, steps_per_epoch=25, callbacks=[monitor], verbose=0)
+    assert monitor.report().startswith("Healthy: 20 epochs") and capsys.readouterr().out == ""
+    assert {"d_loss", "d_accuracy", "gradient_norm", "diversity"} <= set(monitor.history[0])
+
+
+def test_the_health_monitor_does_not_change_the_training():
+    plain, watched = tiny_gan(), tiny_gan()
+    plain.fit(tf.data.Dataset.from_tensors(NOISE).repeat(), epochs=3, steps_per_epoch=4, verbose=0)
+    monitored(watched, epochs=3, steps=4)
+    for one, other in zip(plain.get_weights(), watched.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"real_images": np.zeros((5, 2, 2, 1))}, "real_images must hold real images that differ"),
+        ({"real_images": NOISE, "patience": 0}, "patience must be"),
+        ({"real_images": NOISE, "count": 1}, "count must be"),
+    ],
+)
+def test_health_monitor_refuses(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        callbacks.HealthMonitor(**arguments)

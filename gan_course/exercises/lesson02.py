@@ -381,7 +381,11 @@ def judge_experiment(answer):
             "Leave steps as it is: with more of them any setting looks better.",
         )
     if math.isfinite(distance) and distance < _GOOD_DISTANCE:
-        return f"A distance of {distance:.0f} in a few seconds, with the same networks."
+        return (
+            f"A distance of {distance:.0f} in a few seconds, with the same networks. Large steps "
+            "and a short memory: both players keep moving, and old gradients tell of an opponent "
+            "that is no longer there."
+        )
     if not math.isfinite(distance) or (rate > 3e-3 and distance > 300):
         hint = "The learning rate is too high: the losses jump and nothing is learned."
     elif rate < 3e-4:

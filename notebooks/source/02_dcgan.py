@@ -11,15 +11,15 @@
 #
 # The generator of lesson 01 paints each pixel with weights of its own. A *deep convolutional* GAN
 # (Radford et al. 2015) uses what every image has: neighboring pixels belong together, and a stroke is
-# a stroke wherever it is. This lesson measures how far such networks, with settings that suit them, get
-# in the time of lesson 01's.
+# a stroke wherever it is. This lesson trains such networks for a minute and a half, and measures how much
+# better they are than lesson 01's after the same time.
 #
 # After this lesson you can
 #
 # - say what a transposed convolution does, and why some draw checkerboards,
 # - write BatchNorm, and know what it does to a generated image,
 # - build a DCGAN, train it in a minute and a half on a CPU, and say which of its parts matter,
-# - walk through the latent space, and change one property of a digit.
+# - walk through the latent space, change one property of a digit, and see what else changes with it.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores. Its GAN trained for {{seconds:.0f}} seconds.
 # Then the distance of its digits from real ones (the *Fréchet distance*: lower is better, lesson 06
@@ -93,7 +93,7 @@ print(f"{digits.name}: {len(digits):,} images to learn from, {len(test):,} to me
 # is under it, and the sum becomes one output pixel.
 #
 # A fully connected layer between two such maps would need a weight for each pair of numbers,
-# $(14 \cdot 14 \cdot 48)^2$, or 88 million. A convolution with a kernel of 4 x 4 has
+# $(14 \cdot 14 \cdot 48)^2$, or 89 million. A convolution with a kernel of 4 x 4 has
 # $4 \cdot 4 \cdot 48 \cdot 48$, or 37,000, because the **same** weights serve at every place. What it
 # has learned of a stroke at one place, it knows at all others.
 #
@@ -141,7 +141,8 @@ transposed = exercises.answer("2.1", my_transposed)
 
 # %% tags=["nbval-check-output"]
 signal, kernel = np.arange(1.0, 6.0), np.array([1.0, -2.0, 3.0, 0.5])
-keras_says = keras.ops.conv_transpose(signal[None, :, None], kernel[:, None, None], 2, "valid")
+batch = signal[None, :, None]  # Keras wants (images, places, channels)
+keras_says = keras.ops.conv_transpose(batch, kernel[:, None, None], strides=2, padding="valid")
 difference = np.abs(np.ravel(keras_says) - transposed(signal, kernel, 2)).max()
 print("the same as Keras:", bool(difference < 1e-5))
 
@@ -174,6 +175,7 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
     stamps = transposed(np.ones(8), np.ones(size), 2)
     ax.bar(range(len(stamps)), stamps, color=plots.COLORS["muted"])
     ax.set_title(f"kernel {size}: {'alternating' if size % 2 else 'all the same'}")
+    ax.set_xticks(range(0, len(stamps), 4))
     ax.set_xlabel("output")
 axes[0].set_ylabel("stamps");
 
@@ -183,8 +185,9 @@ axes[0].set_ylabel("stamps");
 #
 # In an image both directions multiply: under a kernel of 3 x 3, neighboring pixels get 1, 2 or 4 stamps.
 # An untrained layer shows what that does: below is the standard deviation of each pixel, over many
-# random maps and kernels. Where stamps have random signs their *variances* add up, so four stamps
-# against one make a ratio of 2 : 1 in the deviation, and nine against four 1.5 : 1.
+# random maps and kernels. Its weights have random signs, and of independent random numbers the
+# *variances* add up: four stamps against one make a ratio of 2 : 1 in the deviation, and nine against
+# four 1.5 : 1.
 
 # %%
 def deviation(size):
@@ -206,18 +209,20 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
 
 # %% [markdown]
 # *Three squares of 8 x 8 pixels. Kernel 3 shows a strong checkerboard, kernel 5 a weaker one; with
-# kernel 4 all pixels are about equally bright.*
+# kernel 4 all pixels are about equally bright; the largest of them is 1.1 times the smallest, by chance.*
 #
 # A network can learn to work against its checkerboard, but it begins with it, and traces often remain
-# (Odena et al. 2016). So choose a kernel whose size is a multiple of the stride. The other cure is to
+# (Odena et al. 2016). Equal counts are no full protection: neighboring pixels still come from different
+# weights of the kernel, and the second picture of the film below shows a grid, though its kernels are of 4.
+# It is gone a hundred steps later. So choose a kernel whose size is a multiple of the stride. The other cure is to
 # enlarge the map first, each pixel becoming four equal ones (`UpSampling2D`), and to convolve it then.
-# Section 6 shows what that costs, and what it brings.
+# Section 6 measures both.
 #
 # ## 3. BatchNorm
 #
 # Between the convolutions stands **batch normalization** (Ioffe and Szegedy 2015). For each channel it
-# takes the mean $\mu$ and the variance $\sigma^2$ of the batch, and gives the channel a mean and a
-# standard deviation of its own choice, $\beta$ and $\gamma$, which are learned:
+# takes the mean $\mu$ and the variance $\sigma^2$ of the batch, and gives the channel the standard
+# deviation $\gamma$ and the mean $\beta$, two numbers that the layer learns:
 #
 # $$y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta$$
 #
@@ -225,7 +230,7 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
 #
 # ### Exercise 2.2: BatchNorm
 #
-# **Write it.** `maps` has the shape (batch, height, width, channels); `gamma` and `beta` have one entry
+# **Write it** for NumPy arrays. `maps` has the shape (batch, height, width, channels); `gamma` and `beta` have one entry
 # for each channel. Mean and variance are taken over everything except the channels.
 
 # %% exercise="2.2"
@@ -281,7 +286,7 @@ for mode in (True, False):
     print(f"training={mode!s:5}   largest difference of a pixel: {np.abs(one - other).max():.4f}")
 
 # %% [markdown]
-# With `training=False` the layer uses moving averages that it has kept while training, and an image
+# (Pixels run from −1 to 1.) With `training=False` the layer uses moving averages that it has kept while training, and an image
 # depends on its own latent vector only. `gan.generate` works this way. In a training step the
 # discriminator judges real and generated images in two calls, so that each kind has its own mean.
 #
@@ -300,9 +305,9 @@ for mode in (True, False):
 #
 # **Write a generator** as a `keras.Sequential` that follows these guidelines. It begins with
 # `keras.Input((latent_dim,))`. `layers.Dense` and `layers.Reshape` make a map of 7 x 7 with 64 channels;
-# one `layers.Conv2DTranspose` with `padding="same"` makes it 14 x 14 with 32 channels, another one an
-# image of 28 x 28 with one channel. After each but the last come `layers.BatchNormalization` and
-# `layers.ReLU`. Its stamps must overlap evenly.
+# one `layers.Conv2DTranspose` with `padding="same"` makes it 14 x 14 with 32 channels, another one, with
+# `activation="tanh"`, an image of 28 x 28 with one channel. After each of the two maps come
+# `layers.BatchNormalization` and `layers.ReLU`. Every pixel must get equally many stamps.
 
 # %% exercise="2.3"
 def my_generator(latent_dim):
@@ -350,26 +355,34 @@ show(models.dcgan_discriminator())
 # ## 5. Training
 #
 # In lesson 01 a step generated two batches, one for each half. Here both networks learn from **one**
-# generated batch, at the same time, each against the other as it was. The losses are the same; the way
-# there can differ (Mescheder et al. 2018 compare both); and a step saves one pass through the generator
-# and one through the discriminator. One tape for each loss records what it needs:
+# generated batch, at the same time, each against the other as it was. The losses are the same; the course
+# of the training can differ (Mescheder et al. 2018 compare both); and a step saves one pass through the
+# generator and one through the discriminator. Two tapes record it. The outer one begins with the generator
+# and sees everything; the inner one sees only the discriminator, which is all that its loss needs. Both
+# gradients are those of the networks as they were, even though one network is changed first:
 
 # %%
 print(inspect.getsource(training.SimultaneousGAN.train_step))
 
+# %% [markdown]
+# (`_discriminator_loss`, `_penalty` and `_clip` leave room for what lesson 05 adds. Here they do nothing
+# but call the loss.)
+
 # %%
+def optimizers(learning_rate=LEARNING_RATE, beta_1=BETA_1):
+    adam = {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": BETA_2}
+    return {
+        "generator_optimizer": keras.optimizers.Adam(**adam, use_ema=True, ema_momentum=0.99),
+        "discriminator_optimizer": keras.optimizers.Adam(**adam),
+    }
+
+
 def build_gan():
     runtime.set_seed(0)
     gan = training.SimultaneousGAN(
         models.dcgan_generator(LATENT_DIM), models.dcgan_discriminator(), latent_dim=LATENT_DIM
     )
-    adam = {"learning_rate": LEARNING_RATE, "beta_1": BETA_1, "beta_2": BETA_2}
-    gan.compile(
-        loss="non_saturating",
-        generator_optimizer=keras.optimizers.Adam(**adam, use_ema=True, ema_momentum=0.99),
-        discriminator_optimizer=keras.optimizers.Adam(**adam),
-        steps_per_execution=STEPS,
-    )
+    gan.compile(loss="non_saturating", **optimizers(), steps_per_execution=STEPS)
     return gan
 
 
@@ -387,9 +400,10 @@ def train(gan, images, batch_size=BATCH_SIZE, epochs=EPOCHS, steps=STEPS, watch=
 
 
 # %% [markdown]
-# (Without `jit_compile` Keras uses XLA on GPUs only; on CPUs it makes convolutions slower.
-# `ema_momentum=0.99` averages the generator's weights over the last hundred steps or so: a run this
-# short has no thousand to spare.) Now train; it takes a minute and a half. The picture changes while you
+# (`generate` draws with an average of the generator's weights over the last hundred steps or so,
+# `ema_momentum=0.99`; 0.999 would be a thousand, a third of this run. `steps_per_execution` lets Keras make
+# so many steps in one call. Without `jit_compile` Keras uses XLA on GPUs only; on CPUs it makes
+# convolutions slower.) Now train; it takes a minute and a half. The picture changes while you
 # wait, always with the same sixty latent vectors.
 
 # %% tags=["picture-outcome"]
@@ -405,19 +419,21 @@ grid.film()
 # *A film: gray spots turn into strokes within a few frames, then into digits that get steadier.*
 
 # %%
-plots.loss_curves(history, "A small lead for the discriminator, from the beginning to the end");
+plots.loss_curves(history, "The discriminator has a lead that gets smaller, and stays");
 
 # %% [markdown]
-# *Two curves over the epochs: the discriminator's loss stays below its dotted line, the generator's above
-# its own.*
+# *Two curves over the epochs. A discriminator that cannot tell would have a loss of 2 ln 2, and give the
+# generator ln 2: the dotted lines. The discriminator's loss stays below its line, the generator's above
+# its own, and both come nearer.*
 #
 # ### How good, and how fast?
 #
 # The *Fréchet distance* (FID) says how far generated images are from real ones in the eyes of a small
-# classifier. Lower is better. Even perfect samples would not score 0, since {{count:,}} images are an
+# classifier. Lower is better. It compares the two sets as wholes: digits that are too much alike cost as
+# much as ugly ones. Even perfect samples would not score 0, since {{count:,}} images are an
 # estimate only; what they would score is the *floor*. (Papers mostly use another, larger classifier:
 # their numbers are on another scale.) For comparison, lesson 01's networks get as many seconds, with the
-# settings of that lesson:
+# settings of that lesson (`StopAfter` looks at the clock every hundred steps):
 
 # %%
 class StopAfter(keras.callbacks.Callback):
@@ -443,9 +459,10 @@ vanilla.compile(
     jit_compile=runtime.xla_works(),
 )
 many = runtime.budget(full=10_000, fast=2)  # more epochs than fit: StopAfter ends the training
-vanilla_history, vanilla_seconds = train(
-    vanilla, digits, 64, epochs=many, watch=[StopAfter(seconds)]
-)
+_, vanilla_seconds = train(vanilla, digits, 64, epochs=many, watch=[StopAfter(seconds)])
+for name, trained, took in (("lesson 01", vanilla, vanilla_seconds), ("DCGAN", gan, seconds)):
+    steps_made = int(trained.generator_optimizer.iterations)
+    print(f"{name}: {steps_made:,} steps in {took:.0f} s")
 
 # %%
 fid = metrics.FrechetDistance(test.images, digits.name)
@@ -460,9 +477,10 @@ for name, score in scores.items():
 print(f"floor             {fid.floor(COUNT)}")
 
 # %% [markdown]
-# The number behind ± is the standard error. Training images score above the floor, because other people
-# wrote them than the test images; a generator cannot be expected to do better than they do. Note that
-# the two GANs differ in more than convolutions: BatchNorm, the batches, Adam's settings, the step.
+# The number behind ± is the standard error: how much the score would vary if other images were drawn from
+# the same generator. (Another training varies much more.) Training images score above the floor, because
+# other people wrote them than the test images; they are the goal that a generator can be expected to reach.
+# Note that the two GANs differ in more than convolutions: BatchNorm, the batches, Adam's settings, the step.
 
 # %%
 rows = [vanilla.generate(20, seed=1), gan.generate(20, seed=1), test.images[:20]]
@@ -478,7 +496,7 @@ plots.image_grid(np.concatenate(rows), "from the top: lesson 01's networks, DCGA
 # minutes on a CPU; the others were made for longer runs, and some of them for larger images.
 
 # %%
-study = data.stored_results("quality_time")
+speed_study = data.stored_results("quality_time")
 names = {
     "Course": "this lesson", "TensorFlowTutorial": "TensorFlow's tutorial",
     "KerasExample": "keras.io", "GenerativeDeepLearning": "Generative Deep Learning",
@@ -487,11 +505,11 @@ names = {
 _, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for (recipe, name), style in zip(names.items(), ("-", "--", "-.", ":", "--", "-."), strict=True):
     color = plots.COLORS["fake" if recipe == "Course" else "muted"]
-    for curve in [row["curve"] for row in study if row["recipe"] == recipe]:
+    for curve in [row["curve"] for row in speed_study if row["recipe"] == recipe]:
         x, y = zip(*((p["seconds"], p["fid"]) for p in curve if p["seconds"] <= 300), strict=True)
         axes.loglog(x, y, style, color=color)
-        axes.annotate(name, (x[-1], y[-1]), xytext=(6, -3), textcoords="offset points", color=color)
-axes.axhline(study[0]["floor"], color=plots.COLORS["real"], linestyle=":", label="floor")
+    axes.annotate(name, (x[-1], y[-1]), xytext=(6, -3), textcoords="offset points", color=color)
+axes.axhline(speed_study[0]["floor"], color=plots.COLORS["real"], linestyle=":", label="floor")
 marks = (6, 10, 30, 60, 120, 300)
 axes.set_xticks(marks, [str(mark) for mark in marks])
 axes.set_xlabel("seconds of training")
@@ -499,7 +517,8 @@ axes.set_title("Fréchet distance against time, several recipes")
 axes.legend();
 
 # %% [markdown]
-# *Curves on logarithmic axes: the distances fall with time, this lesson's (in orange) soonest.*
+# *Curves on logarithmic axes, three seeds for each recipe. This lesson's, in orange, fall soonest and most
+# steadily. Most others fall, too, by fits and starts; Keras-GAN's fall apart after two minutes.*
 #
 # ## 6. Which parts matter?
 #
@@ -522,20 +541,22 @@ prediction = "c"
 # END SOLUTION
 
 # %%
-study = data.stored_results("guidelines")
-changes = {}
-for row in study:
+parts_study = data.stored_results("guidelines")
+changes, milliseconds = {}, {}
+for row in parts_study:
     changes.setdefault(row["change"], []).append(row["fid"] or np.inf)  # None: diverged
+    milliseconds.setdefault(row["change"], []).append(row["milliseconds_per_step"])
 changes = dict(sorted(changes.items(), key=lambda item: -np.mean(item[1])))
 _, axes = plt.subplots(figsize=(8, 5), layout="constrained")
 for y, (change, found) in enumerate(changes.items()):
     color = plots.COLORS["fake" if change == "the course's recipe" else "real"]
     axes.semilogx(found, [y] * len(found), "o", color=color, markersize=5)
-axes.set_yticks(range(len(changes)), changes)
+names = [f"{change} ({np.median(milliseconds[change]):.0f} ms)" for change in changes]
+axes.set_yticks(range(len(changes)), names)
 axes.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
 axes.minorticks_off()
 axes.set_xlabel("Fréchet distance, one dot a seed")
-axes.set_title("One change each: the further left, the better");
+axes.set_title("One change each, and the time of a step: the further left, the better");
 
 # %% tags=["nbval-check-output"]
 exercises.check("2.c", prediction)
@@ -565,7 +586,7 @@ exercises.check("2.c", prediction)
 #
 # How does one choose a learning rate? By trying, under the conditions that count. Here is a trial of a
 # few seconds: **your** generator of exercise 2.3 against a small discriminator, 400 steps on the embedded
-# digits. Two of its settings are bad.
+# digits, 1,797 small scans that come with the course. Two of its settings are bad.
 
 # %%
 def experiment(learning_rate=1e-4, beta_1=0.9, steps=400):
@@ -573,12 +594,7 @@ def experiment(learning_rate=1e-4, beta_1=0.9, steps=400):
     small = training.SimultaneousGAN(
         small_generator(LATENT_DIM), models.dcgan_discriminator(variant="small"), LATENT_DIM
     )
-    adam = {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": BETA_2}
-    small.compile(
-        generator_optimizer=keras.optimizers.Adam(**adam, use_ema=True, ema_momentum=0.99),
-        discriminator_optimizer=keras.optimizers.Adam(**adam),
-        steps_per_execution=50,
-    )
+    small.compile(**optimizers(learning_rate, beta_1), steps_per_execution=50)
     train(small, embedded, epochs=1, steps=steps)
     images = small.generate(len(embedded))
     distance = float(embedded_fid(images))
@@ -598,7 +614,7 @@ hurried = experiment()
 # ### Exercise 2.4: better settings
 #
 # **Find settings that reach a distance below 60**, with the same networks and as many steps. Change one
-# at a time, and write down what each change brings. (The embedded digits are few and coarse, and 400
+# at a time, and guess before each run what it brings: which of the two matters more? (The embedded digits are few and coarse, and 400
 # steps are not many: such distances cannot be compared with those above.)
 
 # %% exercise="2.4"
@@ -612,9 +628,6 @@ best = experiment(learning_rate=1e-3, beta_1=0.5)
 exercises.check("2.4", best)
 
 # %% [markdown]
-# Large steps and a short memory: both players keep moving, and old gradients tell of an opponent that
-# is no longer there.
-#
 # ## 8. Walks through the latent space
 #
 # In lesson 01 you walked along the straight line between two latent vectors. But look at lengths first.
@@ -643,7 +656,8 @@ for (name, found), color in zip(lengths.items(), ("real", "fake"), strict=True):
     axes.hist(
         found, bins=60, range=(3, 11), histtype="step", color=plots.COLORS[color], label=name
     )
-axes.set_title("Lengths: hardly any latent vector is as short as the middle of two")
+axes.set_xlabel("length")
+axes.set_title("Hardly any latent vector is as short as the middle of two")
 axes.legend();
 
 # %% tags=["nbval-check-output"]
@@ -652,8 +666,8 @@ exercises.check("2.d", prediction)
 # %% [markdown]
 # *Two humps, the middles around 5.7 and the ends around 8, that overlap only a little.*
 #
-# In 64 dimensions nearly all latent vectors lie close to a sphere of radius 8, and the generator was
-# hardly ever trained far inside of it. So walk on the sphere (White 2016). The *spherical linear
+# In 64 dimensions nearly all latent vectors have a length of 8, give or take 0.7 (the standard deviation):
+# they lie close to a sphere, and the generator was hardly ever trained far inside of it. So walk on the sphere (White 2016). The *spherical linear
 # interpolation*, slerp, goes along the arc; $\omega$ is the angle between the two vectors:
 #
 # $$\mathrm{slerp}(a, b, t) = \frac{\sin((1-t)\,\omega)}{\sin\omega}\,a + \frac{\sin(t\,\omega)}{\sin\omega}\,b$$
@@ -697,12 +711,17 @@ middles = {
     "straight": ends.mean(axis=0),
     "sphere": np.stack([slerp(a, b, 0.5) for a, b in zip(*ends, strict=True)]).astype("float32"),
 }
-walked = {name: fid(gan.generate(latents=z[:count])) for name, z in middles.items()}
-for name, score in walked.items():
-    print(f"{name:9} {score}")
+classifier = metrics.get_features(digits.name)
+walked, varied, readable = {}, {}, {}
+for name, z in middles.items():
+    images = gan.generate(latents=z[:count])
+    walked[name], varied[name] = fid(images), images.var(axis=0).sum()
+    readable[name] = np.mean(classifier.probabilities(images).max(axis=1) > 0.9)
+    print(f"{name:9} distance {walked[name]}, variance {varied[name] / varied['ends']:.0%} of the "
+          f"ends', read with confidence {readable[name]:.0%}")
 
 # %% [markdown]
-# The eye does not see it, but the distance does: the middles of straight lines are much farther from real
+# TODO The eye does not see it, but the distance does: the middles of straight lines are much farther from real
 # digits than those on the sphere, which are nearly as good as the ends.
 #
 # ## 9. Arithmetic
@@ -716,9 +735,6 @@ for name, score in walked.items():
 # because zeros have more ink than ones: otherwise the direction would also turn ones into zeros.)
 
 # %%
-classifier = metrics.get_features(digits.name)
-
-
 def ink(images):
     return (images.mean(axis=(1, 2, 3)) + 1) / 2
 
@@ -749,12 +765,13 @@ for s, images in changed.items():
     print(f"{s:+.1f} times the direction: ink {inks[s]:.3f}, the same digit {kept[s]:.0%}")
 
 # %%
-random = rng.normal(size=LATENT_DIM).astype("float32")
-random *= 0.8 * np.linalg.norm(thicker) / np.linalg.norm(random)
-elsewhere = gan.generate(latents=fresh + random)
-random_kept = np.mean(classifier.probabilities(elsewhere).argmax(axis=1) == before)
-print(f"as far as 0.8, in a random direction: ink {ink(elsewhere).mean():.3f}, "
-      f"the same digit {random_kept:.0%}")
+random_kept = []
+for direction_at_random in rng.normal(size=(10, LATENT_DIM)).astype("float32"):
+    length = 0.8 * np.linalg.norm(thicker) / np.linalg.norm(direction_at_random)
+    elsewhere = gan.generate(latents=fresh + length * direction_at_random)
+    random_kept.append(np.mean(classifier.probabilities(elsewhere).argmax(axis=1) == before))
+print(f"as far as 0.8, in ten random directions: the same digit {np.mean(random_kept):.0%}, "
+      f"{min(random_kept):.0%} to {max(random_kept):.0%}")
 
 # %%
 rows = np.concatenate([images[:15] for images in changed.values()])
@@ -764,17 +781,19 @@ plots.image_grid(rows, "from thin to thick; the middle row is unchanged", 15);
 # *Five rows of fifteen digits. From row to row the strokes get thicker; the farther from the middle row,
 # the more digits turn into others.*
 #
-# Nobody has told the generator what thickness is. It has found by itself that digits differ in it, and a
-# straight step is enough to change it. (Strictly, what is measured is ink, and large digits have more of
-# it, too.) But the step does not leave the rest alone: some digits become others. The line on the random
-# direction tells how much of that any step of this length does. In this latent space thickness and class
-# are not kept apart.
+# Nobody has told the generator what thickness is. It has found by itself that digits differ in it, and one
+# step is enough to change it. (Strictly, what is measured is ink, and large digits have more of it, too.
+# The step is a straight one, but short: added to a vector of length 8 at about a right angle it hardly
+# leaves the sphere.) But the step does not leave the rest alone. At 0.8 it turns {{lost:.0%}} of the digits
+# into others, where a random step of the same length turns {{lost_at_random:.0%}}. So only a part of that comes
+# with any step; the rest belongs to this direction. In this latent space thickness and class are not kept
+# apart.
 #
 # ## 10. Another data set
 #
 # The networks and their training know nothing of digits. With `DATASET = "fashion_mnist"` at the top the
 # whole lesson runs on clothes, and scores them with the classifier that belongs to them. Here is a short
-# taste:
+# taste, a third of the training above:
 
 # %%
 fashion = data.load("fashion_mnist", fallback="digits")
@@ -784,12 +803,32 @@ title = f"{fashion.name}, after {tailor_seconds:.0f} s"
 plots.image_grid(tailor.generate(60, seed=1), title, columns=15);
 
 # %% [markdown]
-# *Four rows of fifteen pictures: shirts, trousers, shoes and bags, blurred in places.*
+# *Four rows of fifteen pictures: most are shirts, trousers, shoes and bags, and some are torn or half
+# missing.*
 #
 # ## What you should have seen
 
 # %%
-recipe = changes["the course's recipe"]
+recipe, less = (changes[name] for name in ("the course's recipe", "one layer less in the discriminator"))
+from_the_study = {
+    "steps": (parts_study[0]["steps"],),
+    "guidelines: beta_1 = 0.9, times the recipe": (
+        np.mean(changes["beta_1 = 0.9"]) / np.mean(recipe), 2.0, 30.0),
+    "guidelines: one layer less in the discriminator, times the recipe": (
+        np.mean(less) / np.mean(recipe), 1.2, 4.0),
+}
+from_the_walks = {
+    "length of a middle": (lengths["middles"].mean(), 5.4, 6.0),
+    "distance of straight middles, times that of ends": (
+        walked["straight"] / walked["ends"], 1.8, 10.0),
+    "distance of middles on the sphere, times that of ends": (
+        walked["sphere"] / walked["ends"], 0.7, 1.5),
+    "ink, thickest times thinnest": (inks[0.8] / inks[-0.8], 1.3, 4.0),
+    "lost": (1 - np.mean([kept[-0.8], kept[0.8]]), 0.1, 0.6),
+    "lost_at_random": (1 - np.mean(random_kept), 0.05, 0.4),
+}
+
+# %%
 exercises.compare_results(
     {
         "contrast of the checkerboard, kernel 3": (contrast[3], 1.8, 2.4),
@@ -801,19 +840,9 @@ exercises.compare_results(
         "floor": (fid.floor(COUNT), 0.05, 0.5),
         "distance, untrained": (scores["DCGAN, untrained"], 100, 5_000),
         "distance of training images": (scores["training images"], 0.1, 1.5),
-        "length of a middle": (lengths["middles"].mean(), 5.4, 6.0),
-        "distance of straight middles, times that of ends": (
-            walked["straight"] / walked["ends"], 1.8, 10.0),
-        "distance of middles on the sphere, times that of ends": (
-            walked["sphere"] / walked["ends"], 0.7, 1.5),
-        "ink, thickest times thinnest": (inks[0.8] / inks[-0.8], 1.3, 4.0),
-        "the same digit after 0.4 times the direction": (min(kept[-0.4], kept[0.4]), 0.5, 1.0),
-        "steps": (study[0]["steps"],),
-        "guidelines: beta_1 = 0.9, times the recipe": (
-            np.mean(changes["beta_1 = 0.9"]) / np.mean(recipe), 2.0, 30.0),
-        "guidelines: one layer less in the discriminator, times the recipe": (
-            np.mean(changes["one layer less in the discriminator"]) / np.mean(recipe), 1.2, 4.0),
         "count": (COUNT,),
+        **from_the_walks,
+        **from_the_study,
     },
     comparable=digits.name == "mnist",
 )

@@ -1,0 +1,676 @@
+# ---
+# jupyter:
+#   gan_course:
+#     title: Label smoothing
+#     outcome: tell smoothing from label noise, say why it is one-sided, read how sure a discriminator is
+#     result: "TODO"
+# ---
+
+# %% [markdown]
+# # 03 Label smoothing
+#
+# The discriminator is trained with the label 1 for real images and 0 for generated ones. A much used
+# trick asks for less than it could say: 0.9 instead of 1. Others use 1.2, or flip some labels, or smooth
+# both sides. These are four different things. This lesson derives what each does, sees it happen on a
+# line, and measures it on digits.
+#
+# After this lesson you can
+#
+# - say what the best discriminator answers to any two labels, and write its loss,
+# - say why labels stay in [0, 1], and why only the real one is smoothed,
+# - tell smoothing from label noise,
+# - measure how sure a discriminator is, and whether rightly so.
+#
+# **The stored run took {{minutes}} minutes** on two CPU cores. TODO
+#
+# ![TODO](attachment:outcome.png)
+#
+# *TODO*
+
+# %% [markdown]
+# ## Set-up
+
+# %% tags=["setup"]
+import sys
+from pathlib import Path
+
+folders = [Path.cwd(), *Path.cwd().parents]
+course = next((f for f in folders if (f / "gan_course" / "__init__.py").is_file()), None)
+assert course, "Open this notebook inside the folder of the course, which holds gan_course."
+sys.path.insert(0, str(course))
+
+from gan_course import runtime
+
+runtime.quiet_logs()
+
+# %%
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from scipy.stats import norm
+
+from gan_course import callbacks, data, exercises, losses, metrics, models, plots, training
+
+plots.use_style()
+print(runtime.describe())
+
+# %%
+DATASET = "mnist"  # or "fashion_mnist", or "digits", the embedded ones: no download needed
+SIZE = 500  # training images: so few that the discriminator can learn them by heart
+LATENT_DIM = 64  # numbers that the generator turns into an image
+BATCH_SIZE = 32  # as in lesson 02
+LEARNING_RATE = 1e-3  # of both players, as in lesson 02
+BETA_1, BETA_2 = 0.5, 0.99  # of Adam, as in lesson 02
+EPOCHS = runtime.budget(full=15, fast=2)  # epochs of 100 steps: half of lesson 02's training
+STEPS = runtime.budget(full=100, fast=3)
+POINTS = runtime.budget(full=50_000, fast=2_000)  # samples of each kind in the 1-D games
+COUNT = runtime.budget(full=10_000, fast=300)  # images that a score is computed from
+
+# %% [markdown]
+# ## 1. What does a label ask for?
+#
+# Give real images the label $a$ and generated ones the label $b$. Cross-entropy with a label $a$ is
+# nothing new: it is $a$ times the cost of the label 1 plus $1 - a$ times the cost of the label 0,
+#
+# $$-a \log D(x) - (1 - a) \log (1 - D(x))$$
+#
+# In lesson 01, with $a = 1$ and $b = 0$, the best answer at each place was $p / (p + q)$, where $p$ is the
+# density of real samples and $q$ that of fake ones. Now the cost at one place is
+#
+# $$-p\,[\,a \log D + (1 - a) \log(1 - D)\,] - q\,[\,b \log D + (1 - b) \log(1 - D)\,]$$
+#
+# ### Exercise 3.1: the best answer to smoothed labels
+#
+# **Which $D$ makes that smallest?** Write it as a function of $p$, $q$, $a$ and $b$.
+
+# %% exercise="3.1"
+def my_optimum(p, q, a, b):
+    # BEGIN SOLUTION
+    return (a * p + b * q) / (p + q)
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+optimum = exercises.answer("3.1", my_optimum)
+
+# %% [markdown]
+# **Prediction 3.a.** The generator has won: $p = q$ everywhere. With the labels $a = 0.9$ and $b = 0$,
+# what does the best discriminator answer?
+#
+# - a: 0.9
+# - b: 0.5
+# - c: 0.45
+# - d: 0.1
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b", "c" or "d"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("3.a", prediction)
+
+# %% [markdown]
+# ### Exercise 3.2: the loss
+#
+# **Write the discriminator's loss** for any two labels: the mean over the real batch plus the mean over
+# the fake one. As in lesson 01, $-\log D$ is `tf.nn.softplus(-logit)` and $-\log(1 - D)$ is
+# `tf.nn.softplus(logit)`, and the loss must stay finite at large logits.
+
+# %% exercise="3.2"
+def my_smoothed_loss(real_logits, fake_logits, a, b):
+    # BEGIN SOLUTION
+    def cost(label, logits):
+        return tf.reduce_mean(
+            label * tf.nn.softplus(-logits) + (1 - label) * tf.nn.softplus(logits)
+        )
+
+    return cost(a, real_logits) + cost(b, fake_logits)
+    # STUB
+    # on_real = ...
+    # on_fake = ...
+    # return on_real + on_fake
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+smoothed_loss = exercises.answer("3.2", my_smoothed_loss)
+
+# %% [markdown]
+# The package's `losses.NonSaturating(real_label=a, fake_label=b)` is the same. At the optimum for equal
+# densities:
+
+# %% tags=["nbval-check-output"]
+logits = tf.fill((8, 1), np.log(0.45 / 0.55).astype("float32"))  # the logit of 0.45
+for a, D in ((1.0, 0.5), (0.9, 0.45)):
+    logits = tf.fill((8, 1), np.log(D / (1 - D)).astype("float32"))
+    print(f"labels {a} and 0, D = {D}: loss {smoothed_loss(logits, logits, a, 0.0):.5f}")
+
+# %% [markdown]
+# So a smoothed game that has come to rest shows a loss of 1.37628, not $2 \ln 2 = 1.38629$, and answers of
+# 0.45. Does a network find that? Train one with **your** loss, on numbers of which real and fake ones come
+# from the same distribution, and once more on two that lie apart.
+
+# %%
+def train_discriminator(real, fake, a, b):
+    discriminator = models.mlp_discriminator((1,), hidden=(64, 64))
+    epochs = runtime.budget(full=6, fast=1)
+    steps = epochs * len(real) // 500
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps))
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = smoothed_loss(discriminator(x), discriminator(y), a, b)
+        weights = discriminator.trainable_variables
+        optimizer.apply(tape.gradient(loss, weights), weights)
+
+    pairs = tf.data.Dataset.from_tensor_slices((real, fake))
+    for x, y in pairs.shuffle(len(real)).repeat(epochs).batch(500, drop_remainder=True):
+        step(x, y)
+    return discriminator
+
+
+# %%
+def numbers(mean):
+    return rng.normal(mean, 1, (POINTS, 1)).astype("float32")
+
+
+runtime.set_seed(0)
+rng = np.random.default_rng(0)
+at_rest = train_discriminator(numbers(0), numbers(0), a=0.9, b=0.0)
+real_logits, fake_logits = at_rest(numbers(0)), at_rest(numbers(0))
+answer_at_rest = float(tf.reduce_mean(tf.sigmoid(real_logits)))
+loss_at_rest = float(smoothed_loss(real_logits, fake_logits, 0.9, 0.0))
+print(f"mean answer {answer_at_rest:.4f}, loss {loss_at_rest:.4f}")
+
+# %%
+x = np.linspace(-4, 6, 300).astype("float32")
+p, q = norm.pdf(x), norm.pdf(x, 2)
+_, axes = plt.subplots(1, 3, figsize=(11, 2.8), sharey=True, layout="constrained")
+gaps = []
+for (a, b), ax in zip(((1.0, 0.0), (0.9, 0.0), (0.9, 0.1)), axes, strict=True):
+    found = tf.sigmoid(train_discriminator(numbers(0), numbers(2), a, b)(x[:, None]))[:, 0]
+    ax.plot(x, optimum(p, q, a, b), color=plots.COLORS["theory"], linewidth=4, alpha=0.25)
+    ax.plot(x, found, color=plots.COLORS["other"])
+    ax.set_title(f"real {a:g}, fake {b:g}")
+    gaps.append(np.average(np.abs(found - optimum(p, q, a, b)), weights=p + q))
+axes[0].set_ylabel("answer of D")
+axes[0].set_ylim(-0.05, 1.05)
+print(f"mean distance from the formula: {', '.join(f'{gap:.3f}' for gap in gaps)}")
+
+# %% [markdown]
+# *Three falling curves, each on top of the gray one of the formula. With the labels 1 and 0 it goes from 1
+# to 0; with 0.9 it begins at 0.9; with 0.9 and 0.1 it ends at 0.1.*
+#
+# A network trained on smoothed labels answers between $b$ and $a$. Its logits stay between
+# $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2 is asked for, where the label 1 asks for
+# an infinite one.
+#
+# ## 2. Labels above 1
+#
+# Well-known courses draw the real label from 0.7 to **1.2**. What does a label of 1.2 ask for?
+#
+# **Prediction 3.b.** Where is the cost $-1.2 \log D + 0.2 \log(1 - D)$ smallest?
+#
+# - a: at $D = 1.2$
+# - b: nowhere, it falls for ever as the logit grows
+# - c: it ends at some logit, as flat as the cost of the label 1
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+logits = np.linspace(-4, 12, 200)
+_, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+for label, style in ((0.9, "-"), (1.0, "--"), (1.2, ":")):
+    cost = label * np.logaddexp(0, -logits) + (1 - label) * np.logaddexp(0, logits)
+    axes.plot(logits, cost, style, color=plots.COLORS["real"])
+    axes.annotate(f"label {label:g}", (12, cost[-1]), xytext=(4, -3), textcoords="offset points")
+axes.set_xlabel("logit of a real image")
+axes.set_title("The cost of one real image: only a label below 1 has a lowest point");
+
+# %% tags=["nbval-check-output"]
+exercises.check("3.b", prediction)
+
+# %% [markdown]
+# *Three curves. That of 0.9 has its lowest point at a logit of 2.2 and rises again; that of 1 goes down to
+# 0; that of 1.2 crosses 0 and keeps falling.*
+#
+# Such labels do the opposite of what smoothing is for: they pay the discriminator for being ever more sure.
+# Keras' `BinaryCrossentropy` takes them without a word. The course's losses do not:
+
+# %% tags=["nbval-check-output"]
+try:
+    losses.NonSaturating(real_label=1.2)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ## 3. Why one-sided?
+#
+# If 0.9 is good for real images, why not 0.1 for fakes? Take the worst moment of a game: fakes lie where
+# nothing real is. The generator follows the slope of its loss, $-\log D$. Below, real numbers come from
+# $N(0, 1)$ and fakes from $N(4, 1)$.
+#
+# **Prediction 3.c.** In the middle of the fakes, at 4, the best discriminator for the labels 1 and 0 gives
+# $-\log D$ a slope of 4. With the labels 0.9 and 0.1 the slope is about
+#
+# - a: 3.2, since the labels lie 0.8 apart
+# - b: 5, since $D$ is higher
+# - c: 0.01
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+x = np.linspace(-2, 6, 801)
+p, q = norm.pdf(x), norm.pdf(x, 4)
+_, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
+slopes = {}
+for (a, b), style in (((1.0, 0.0), "-"), ((0.9, 0.0), "--"), ((0.9, 0.1), ":")):
+    loss = -np.log(optimum(p, q, a, b))
+    slope = np.gradient(loss, x)
+    slopes[a, b] = slope[np.argmin(np.abs(x - 4))]
+    left.plot(x, loss, style, color=plots.COLORS["fake"], label=f"real {a:g}, fake {b:g}")
+    right.plot(x, slope, style, color=plots.COLORS["fake"])
+left.set_title("The generator's loss at each place: two hills, one table")
+left.legend()
+right.set_title("Its slope: with a fake label of 0.1 gone where the fakes are")
+print(", ".join(f"labels {a:g} and {b:g}: {s:.4f}" for (a, b), s in slopes.items()))
+
+# %% tags=["nbval-check-output"]
+exercises.check("3.c", prediction)
+
+# %% [markdown]
+# *Left: with a fake label of 0 the loss rises from the real numbers to the fakes and beyond, a hill to roll
+# down; with 0.1 it is flat from 3 on. Right: the slopes, 4 for the first two labels, and near 0 for the
+# third.*
+#
+# Two things can be read off the formula. With $b = 0$ the best answer is $a\,p/(p+q)$, and
+# $-\log D = -\log a - \log \frac{p}{p+q}$: **smoothing the real side changes the generator's loss by a
+# constant, and its slope not at all.** With $b > 0$ the answer among fakes is $b$, however bad they are:
+# the generator has no reason to move them (Salimans et al. 2016). That is why one smooths on one side.
+#
+# Now let it happen. The generator below has a single weight, the middle of its numbers, which begins at 6.
+# Its discriminator learns for a while before the generator may move, and five times as often. (The generator
+# uses plain gradient descent: Adam divides slopes by their size, and would hide how small they are.)
+
+# %%
+class Shift(layers.Layer):
+    def build(self, input_shape):
+        self.middle = self.add_weight(shape=(1,), initializer=keras.initializers.Constant(6.0))
+
+    def call(self, latents):
+        return latents + self.middle
+
+
+# %%
+def journey(real_label, fake_label, steps=600):
+    runtime.set_seed(0)
+    random = np.random.default_rng(0)
+    judge = models.mlp_discriminator((1,), hidden=(32, 32))
+    gan = training.GAN(keras.Sequential([keras.Input((1,)), Shift()]), judge, latent_dim=1)
+    gan.compile(
+        losses.NonSaturating(real_label, fake_label),
+        generator_optimizer=keras.optimizers.SGD(0.0),
+        discriminator_optimizer=keras.optimizers.Adam(3e-3, beta_1=0.5),
+        discriminator_steps=5,
+    )
+    middles, answers = [], []
+    for i in range(-100, steps):
+        if i == 0:
+            gan.generator_optimizer.learning_rate = 0.02  # from now on the generator moves
+        gan.step(random.normal(size=(5 * 256, 1)).astype("float32"))
+        if i >= 0:
+            middles.append(float(gan.generator.layers[0].middle.numpy()[0]))
+            answers.append(float(tf.reduce_max(tf.sigmoid(judge(NEAR_0)))))
+    return {
+        "ends_at": middles[-1], "highest_answer": max(answers), "steps": steps,
+        "real_label": real_label, "fake_label": fake_label, "middles": middles,
+    }
+
+
+NEAR_0 = np.linspace(-1, 1, 50, dtype="float32")[:, None]  # where the real numbers are
+
+# %%
+journeys = [journey(*labels) for labels in ((1.0, 0.0), (0.9, 0.0), (0.9, 0.1))]
+_, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+for found, style in zip(journeys, ("-", "--", ":"), strict=True):
+    name = f"real {found['real_label']:g}, fake {found['fake_label']:g}"
+    axes.plot(found["middles"], style, color=plots.COLORS["fake"], label=name)
+axes.axhline(0, color=plots.COLORS["real"], linewidth=0.8)
+axes.set_xlabel("step")
+axes.set_title("The middle of the fakes: it should come to 0")
+axes.legend();
+
+# %% [markdown]
+# *Two curves fall from 6 to 0 within 200 steps, one on top of the other. The third hardly leaves 6.*
+#
+# It is not that smoothing both sides always does this. It takes a discriminator near its best and fakes far
+# off. Where the two kinds overlap, as they mostly do on digits, the floor is no trap.
+#
+# ### Exercise 3.3: a modest discriminator that teaches
+#
+# **Find labels** with which the generator still comes to within 0.5 of 0 in 600 steps, while the
+# discriminator never answers more than 0.8 to the numbers between −1 and 1.
+
+# %% exercise="3.3"
+# BEGIN SOLUTION
+best = journey(real_label=0.7, fake_label=0)
+# STUB
+# best = ...  # journey(real_label=..., fake_label=...)
+# END SOLUTION
+
+# %%
+exercises.check("3.3", best)
+
+# %% [markdown]
+# ## 4. Noise is something else, and the same
+#
+# *Label noise* flips some labels at random: now and then a real image is called fake, and a fake one real.
+# The discriminator sees whole labels, but false ones.
+#
+# ### Exercise 3.4: the labels that flips amount to
+#
+# A share of all labels is flipped. **Which smoothed labels ask for the same, on average?** Return $a$ and
+# $b$.
+
+# %% exercise="3.4"
+def my_labels_like_flips(share):
+    # BEGIN SOLUTION
+    return 1 - share, share
+    # STUB
+    # return ..., ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+labels_like_flips = exercises.answer("3.4", my_labels_like_flips)
+
+# %% [markdown]
+# Cross-entropy is linear in its label, so the mean of its gradients is the gradient for the mean label.
+# Noise has the **same optimum** as smoothing on both sides, with its floor under $D$. Only the way there is
+# another. For a real image the gradient in its logit is $D - a$; here is what a batch of 32 gets where the
+# discriminator is undecided:
+
+# %%
+share, D = 0.1, 0.5
+a, b = labels_like_flips(share)
+flips = np.random.default_rng(0).random((100_000, BATCH_SIZE)) < share
+gradients = (D - np.where(flips, 0.0, 1.0)).mean(axis=1)  # a flipped label of a real image is 0
+print(f"smoothing: {D - a:.3f} in every batch")
+print(f"flips:     {gradients.mean():.3f} on average, with a standard deviation of {gradients.std():.3f}")
+
+# %% [markdown]
+# Noise on real labels only would be one-sided smoothing with noise on top. `compile(label_noise=0.1)` flips
+# both kinds, as is usual.
+#
+# ## 5. On digits
+#
+# When is a discriminator surer than it should be? When it has learned its training images by heart. So take
+# only 500 images of MNIST, the generator of lesson 02, and its discriminator **without BatchNorm**, so that
+# an answer depends on nothing but the image. Each kind of label trains for half as long as in lesson 02.
+
+# %%
+digits = data.load(DATASET, fallback="digits")[:SIZE]
+test = data.load(digits.name, split="test")
+COUNT = min(COUNT, len(test))
+fid = metrics.FrechetDistance(test.images, digits.name)
+
+# %%
+KINDS = {
+    "plain labels": {"loss": losses.NonSaturating()},
+    "one-sided: 0.9 and 0": {"loss": losses.NonSaturating(real_label=0.9)},
+    "two-sided: 0.9 and 0.1": {"loss": losses.NonSaturating(real_label=0.9, fake_label=0.1)},
+    "noise: a tenth flipped": {"loss": losses.NonSaturating(), "label_noise": 0.1},
+}
+
+
+def build_gan(kind):
+    runtime.set_seed(0)
+    gan = training.SimultaneousGAN(
+        models.dcgan_generator(LATENT_DIM),
+        models.dcgan_discriminator(normalization="none"),
+        latent_dim=LATENT_DIM,
+    )
+    adam = {"learning_rate": LEARNING_RATE, "beta_1": BETA_1, "beta_2": BETA_2}
+    gan.compile(
+        **KINDS[kind],
+        generator_optimizer=keras.optimizers.Adam(**adam, use_ema=True, ema_momentum=0.99),
+        discriminator_optimizer=keras.optimizers.Adam(**adam),
+        steps_per_execution=STEPS,
+    )
+    return gan
+
+
+# %% [markdown]
+# A callback keeps an eye on each run: `HealthMonitor` says in plain words what goes wrong, if something
+# does, and keeps the norm of the generator's gradient after each epoch.
+#
+# **Prediction 3.d.** Smoothing makes the discriminator less sure. What does it do to the Fréchet distance of
+# the digits?
+#
+# - a: it becomes much smaller
+# - b: it hardly changes
+# - c: it becomes much larger
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+runs, seconds = {}, {}
+for kind in KINDS:
+    begin = time.perf_counter()
+    gan, monitor = build_gan(kind), callbacks.HealthMonitor(digits.images)
+    batches = digits.batches(BATCH_SIZE).repeat()
+    gan.fit(batches, epochs=EPOCHS, steps_per_epoch=STEPS, callbacks=[monitor], verbose=0)
+    runs[kind], seconds[kind] = (gan, monitor), time.perf_counter() - begin
+    print(f"{kind}, {seconds[kind]:.0f} s. {monitor.report()}")
+
+# %% [markdown]
+# ### How sure is it?
+#
+# Ask each discriminator about its training images, about test images, which it has never seen, and about
+# newly generated ones.
+
+# %%
+asked = {}
+for kind, (gan, _) in runs.items():
+    images = {"train": digits.images, "held out": test.images[:COUNT]}
+    images["fake"] = gan.generate(COUNT, seed=1)
+    asked[kind] = {
+        name: gan.discriminator.predict(each, batch_size=500, verbose=0)[:, 0]
+        for name, each in images.items()
+    }
+    asked[kind]["images"] = images["fake"]
+
+# %%
+_, axes = plt.subplots(2, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+styles = {"train": ("real", "-"), "held out": ("real", "--"), "fake": ("fake", "-")}
+for (kind, found), ax in zip(asked.items(), axes.flat, strict=True):
+    for name, (color, style) in styles.items():
+        ax.hist(
+            np.clip(found[name], -10, 10), bins=np.linspace(-10, 10, 41), density=True,
+            histtype="step", color=plots.COLORS[color], linestyle=style, label=name,
+        )
+    ax.set_title(kind)
+axes[0, 0].legend()
+for ax in axes[1]:
+    ax.set_xlabel("logit")
+
+# %%
+print(f"{'':24} called real: train  held out  fake   very sure: train  held out  fake")
+for kind, found in asked.items():
+    groups = [found[name] for name in styles]
+    found["called real"] = [np.mean(logits > 0) for logits in groups]
+    found["very sure"] = [np.mean(np.abs(logits) > np.log(19)) for logits in groups]
+    cells = [f"{value:.0%}" for value in (*found["called real"], *found["very sure"])]
+    print(f"{kind:24} {cells[0]:>18} {cells[1]:>9} {cells[2]:>5} "
+          f"{cells[3]:>18} {cells[4]:>9} {cells[5]:>5}")
+
+# %% [markdown]
+# *TODO*
+
+# %% [markdown]
+# ### Rightly so?
+#
+# A judge is *calibrated* if, of all images that it gives 0.8, eight in ten are real. The **expected
+# calibration error** (Guo et al. 2017) sorts the answers into ten bins of equal width. In each it takes the
+# distance between the mean answer and the share of images that are real, and it averages these, each bin
+# weighted with the number of answers in it.
+#
+# ### Exercise 3.5: the calibration error
+#
+# **Write it**, for two arrays: the answers, from 0 to 1, and `is_real`, 1 for real images and 0 for fakes.
+
+# %% exercise="3.5"
+def my_calibration_error(answers, is_real):
+    bins = np.minimum((answers * 10).astype(int), 9)  # 0 to 9
+    # BEGIN SOLUTION
+    error = 0.0
+    for number in np.unique(bins):
+        chosen = bins == number
+        gap = abs(answers[chosen].mean() - is_real[chosen].mean())
+        error += chosen.mean() * gap
+    return error
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+calibration_error = exercises.answer("3.5", my_calibration_error)
+
+# %%
+is_real = np.repeat([1.0, 0.0], COUNT)
+_, axes = plt.subplots(figsize=(5, 4), layout="constrained")
+for (kind, found), style in zip(asked.items(), ("o-", "s--", "^:", "x-."), strict=True):
+    answers = 1 / (1 + np.exp(-np.concatenate([found["held out"], found["fake"]]).astype(float)))
+    found["calibration"] = calibration_error(answers, is_real)
+    bins = np.minimum((answers * 10).astype(int), 9)
+    filled = [n for n in range(10) if (bins == n).sum() >= 50]
+    x, y = ([values[bins == n].mean() for n in filled] for values in (answers, is_real))
+    axes.plot(x, y, style, label=kind)
+axes.plot([0, 1], [0, 1], color=plots.COLORS["muted"], linewidth=0.8)
+axes.set_xlabel("answer of D")
+axes.set_ylabel("share of real images")
+axes.set_title("On the diagonal a discriminator is calibrated")
+axes.legend();
+
+# %% [markdown]
+# *TODO*
+
+# %%
+_, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+for (kind, (_, monitor)), style in zip(runs.items(), ("o-", "s--", "^:", "x-."), strict=True):
+    norms = [entry["gradient_norm"] for entry in monitor.history]
+    axes.plot(np.arange(1, len(norms) + 1) * STEPS, norms, style, markersize=4, label=kind)
+axes.set_xlabel("step")
+axes.set_title("The norm of the generator's gradient")
+axes.legend();
+
+# %% [markdown]
+# *TODO*
+#
+# ### And the digits?
+#
+# The table joins the run that you have just made with a stored study of the same recipe over several seeds,
+# with 500 training images and with all of them (`benchmarks/smoothing.py`).
+
+# %%
+study = data.stored_results("smoothing")
+stored = {}
+for row in study:
+    stored.setdefault((row["kind"], row["size"]), []).append(row["fid"])
+print("distance                 live     stored, 500 images     all images")
+for kind, found in asked.items():
+    found["fid"] = fid(found["images"])
+    few, all_images = (", ".join(f"{value:.1f}" for value in stored[kind, size])
+                       for size in (500, 60_000))
+    print(f"{kind:24} {float(found['fid']):4.1f}     {few:22} {all_images}")
+
+# %% tags=["nbval-check-output"]
+exercises.check("3.d", prediction)
+
+# %% tags=["picture-outcome"]
+rows = [found["images"][:20] for found in asked.values()]
+plots.image_grid(np.concatenate(rows), "from the top: plain, one-sided, two-sided, noise", 20);
+
+# %% [markdown]
+# *TODO*
+#
+# ## 6. What it cures, and what it does not
+#
+# TODO
+#
+# ## What you should have seen
+
+# %%
+plain, one_sided, two_sided, noisy = asked.values()
+on_the_line = {
+    "answer_at_rest": (answer_at_rest, 0.445, 0.455),
+    "loss_at_rest": (loss_at_rest, 1.370, 1.382),
+    "distance from the formula": (max(gaps), 0, 0.02),
+    "slope at 4, labels 0.9 and 0": (slopes[0.9, 0.0], 3.9, 4.1),
+    "slope at 4, labels 0.9 and 0.1": (slopes[0.9, 0.1], 0.008, 0.014),
+    "end of the journey, labels 1 and 0": (journeys[0]["ends_at"], -0.5, 0.5),
+    "end of the journey, labels 0.9 and 0": (journeys[1]["ends_at"], -0.5, 0.5),
+    "end of the journey, labels 0.9 and 0.1": (journeys[2]["ends_at"], 4.0, 6.1),
+}
+
+# %%
+exercises.compare_results(
+    {
+        **on_the_line,
+        "sure_plain": (plain["very sure"][0], 0.15, 0.7),
+        "sure_one_sided": (one_sided["very sure"][0], 0.0, 0.4),
+        "sure_two_sided": (two_sided["very sure"][0], 0.0, 0.2),
+        "sure_noisy": (noisy["very sure"][0], 0.0, 0.1),
+        "train_plain": (plain["called real"][0], 0.8, 1),
+        "held_out_plain": (plain["called real"][1], 0.1, 0.6),
+        "held_out_one_sided": (one_sided["called real"][1], 0.1, 0.6),
+        "fid_plain": (plain["fid"], 5, 20),
+        "fid_one_sided": (one_sided["fid"], 5, 20),
+        "fid_two_sided": (two_sided["fid"], 5, 20),
+        "fid_noisy": (noisy["fid"], 5, 20),
+    },
+    comparable=digits.name == "mnist",
+)
+
+# %% [markdown]
+# ## Going further
+#
+# - Smooth more: 0.7 instead of 0.9. From which label on does the discriminator teach less?
+# - Flip only real labels, with a loss of your own: a class with `discriminator_loss` and `generator_loss`
+#   is enough for `compile`. Is it one-sided smoothing with noise on top?
+# - Use lesson 02's discriminator with BatchNorm. Its answers depend on the batch, and on `training`; ask it
+#   both ways. How sure is it now?
+#
+# ## Sources
+#
+# - T. Salimans, I. Goodfellow, W. Zaremba, V. Cheung, A. Radford, X. Chen, *Improved Techniques for Training
+#   GANs*, 2016, [arXiv:1606.03498](https://arxiv.org/abs/1606.03498): one-sided label smoothing, section 3.4.
+# - C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, *Rethinking the Inception Architecture for
+#   Computer Vision*, 2015, [arXiv:1512.00567](https://arxiv.org/abs/1512.00567): smoothing for classifiers.
+# - C. Guo, G. Pleiss, Y. Sun, K. Weinberger, *On Calibration of Modern Neural Networks*, 2017,
+#   [arXiv:1706.04599](https://arxiv.org/abs/1706.04599): the calibration error.
+
+# %%
+exercises.progress(3)
