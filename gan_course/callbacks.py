@@ -7,9 +7,10 @@ import warnings
 
 import keras
 import numpy as np
+import scipy.spatial
 import tensorflow as tf
 
-from gan_course import losses, metrics, plots
+from gan_course import metrics, plots
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -171,60 +172,69 @@ _PROBLEMS = {
     "NaN or infinity": (
         "the training has diverged, and nothing that comes after can mend it.",
         "lower learning rates; a penalty or clipped weights if the game is Wasserstein's. Begin "
-        "anew from weights that were saved before.",
+        "anew, from weights that were saved before if there are any.",
     ),
     "the discriminator is saturated": (
-        "it tells nearly all generated images from real ones. A step in any direction leaves the "
-        "generator as wrong as it was, so it learns little or nothing from it.",
-        "a penalty such as losses.R1(), one-sided label smoothing, a lower learning rate or fewer "
-        "weights for the discriminator; or a stronger generator.",
+        "it tells nearly all generated images from real ones. With the minimax loss the generator "
+        "then has no slope to follow; with others it is told that it is wrong, but hardly in which "
+        "direction it gets better. With few training images, it may have learned them by heart.",
+        "a penalty such as losses.R1(), or a stronger one; a lower learning rate or fewer weights "
+        "for the discriminator; a stronger generator; more images, or augmented ones.",
     ),
     "the generator's gradient is gone": (
-        "the discriminator wins, and where the generated images are its slope is next to nothing: "
-        "the generator stands still.",
-        'the loss "non_saturating" instead of "minimax"; a penalty such as losses.R1(); a '
-        "discriminator that learns less quickly.",
+        "the discriminator wins, and what reaches the generator's weights is next to nothing: it "
+        "stands still.",
+        'the loss "non_saturating", if it is "minimax" now; a penalty such as losses.R1() instead '
+        "of weights that are clipped hard; a discriminator that learns less quickly.",
     ),
     "the samples are too much alike": (
-        "the generator has fallen onto one image, or a few: mode collapse. (That some kinds are "
-        "missing among many is not seen here: metrics.class_coverage counts them.)",
+        "the generator makes one image, or a few, again and again: mode collapse. (Whether kinds "
+        "are missing among many images is not seen here: metrics.class_coverage counts them.)",
         "a lower learning rate for the generator, a penalty such as losses.R1(), the relativistic "
-        "loss; lesson 04 has more.",
+        "loss.",
     ),
     "the losses swing": (
         "the players go round in circles: each answers the other's last move, and both are late.",
-        "a penalty such as losses.R1(), a smaller beta_1 of Adam, lower learning rates, averaged "
-        "weights (use_ema=True) for the generator.",
+        "a penalty such as losses.R1(), or a stronger one; a smaller beta_1 of Adam; lower "
+        "learning rates. Averaged weights (use_ema=True) do not end the swing, but the samples "
+        "show less of it.",
     ),
 }
+_ENOUGH_EPOCHS, _ENOUGH_STEPS = 20, 1_000  # to see swings; to have got away from the first noise
+_SCALE = 2.0**12  # of gradients, so that small ones are not 0 in float16
 
 
 class HealthMonitor(keras.callbacks.Callback):
     """Say in plain words what goes wrong in a run, when it is first seen.
 
-    After each epoch it looks at the logs, at samples from fixed latent vectors, and at the
-    generator's gradient for these. It finds five problems:
+    After each epoch it looks at the logs, at samples, and at the generator's gradient. It finds:
 
-    - NaN or infinity in the logs; the training is then stopped.
-    - A saturated discriminator: right in 99 of 100 cases, epoch after epoch. (Not for the
-      Wasserstein game, whose critic may always be right.)
-    - A generator's gradient that is gone: its norm is below 1/100 of the largest one seen, while
-      the discriminator is right in 9 of 10 cases.
-    - Samples that are too much alike: their variance, summed over all pixels, has fallen below half
-      that of the real images, or is still there after ten epochs.
-    - Losses that swing: the generator's goes up and down by a quarter of its size or more, in
-      waves that keep their length.
+    - NaN or infinity in the losses or the samples; the training is then stopped.
+    - A saturated discriminator: right in 99 of 100 cases. (Only in games where a logit means
+      something by itself: not Wasserstein, not relativistic.)
+    - A generator's gradient that is gone, while the discriminator is right in 9 of 10 cases: the
+      loss has a slope below 0.01 for each logit, or weights get gradients below 1e-7, which is
+      Adam's epsilon.
+    - Samples that are too much alike: each has another one that is nearer to it than 0.3 times
+      what is usual between real images (the median counts). Told if they were different before, or
+      after 1,000 steps.
+    - Losses that swing in waves of one length, by a quarter of their size or more. That takes 20
+      epochs to see. What swings faster than an epoch is not seen.
+
+    Several calls of `fit` on one GAN are one run.
 
     Args:
         real_images: some hundred real images (N, ...), to compare the samples with.
         patience: so many epochs in a row must show a problem before it is told.
-        count: how many samples are looked at.
+        count: how many samples are looked at; no more than there are real images.
         seed: chooses the latent vectors.
 
     Attributes:
         findings: the problems found, oldest first: see `Finding`.
         history: for each epoch a dict with "gradient_norm", of the generator's loss for all its
-            weights; "diversity", the samples' variance in that of the real images; and the logs.
+            weights, as in a training step; "slope", of that loss for a logit; "diversity", the
+            median distance of a sample to its nearest neighbor, in that of real images (with
+            averaged weights, if they are kept); and the logs.
 
     Raises:
         ValueError: real images that do not differ, fewer than two samples, or a patience below 1.
@@ -239,102 +249,145 @@ class HealthMonitor(keras.callbacks.Callback):
         super().__init__()
         metrics.check_count("patience", patience)
         metrics.check_count("count", count, least=2)
-        self.real_images = np.asarray(real_images, np.float32)
-        if self.real_images.ndim < 2 or not self.real_images.var(axis=0).sum() > 0:
+        self.real_images = np.asarray(real_images, np.float32)[:count]
+        if self.real_images.ndim < 2 or not _median_gap(self.real_images) > 0:
             raise ValueError(
                 "real_images must hold real images that differ, (N, ...); came an array of shape "
-                f"{self.real_images.shape} whose images are all the same. "
+                f"{self.real_images.shape} in which most have a copy, or there is only one. "
                 "Example: HealthMonitor(digits.images[:500])."
             )
-        self.patience, self.count, self.seed = patience, count, seed
-        self.findings, self.history = [], []
+        self.patience, self.count, self.seed = patience, len(self.real_images), seed
+        self.findings, self.history, self._watched = [], [], None
 
     def on_train_begin(self, logs=None):
-        self.findings, self.history = [], []
+        if self._watched is self.model:
+            return
+        self.findings, self.history, self._watched = [], [], self.model
         self._in_a_row = dict.fromkeys(_PROBLEMS, 0)
-        latents = tf.random.stateless_normal((self.count, self.model.latent_dim), [self.seed, 1])
-        gan, real_images = self.model, tf.constant(self.real_images[: self.count])
-
-        @tf.function
-        def gradient_norm():
-            with tf.GradientTape() as tape:
-                fake_logits = gan.discriminator(gan.generator(latents, training=False))
-                real_logits = gan.discriminator(real_images)
-                loss = gan.loss.generator_loss(fake_logits[: len(real_images)], real_logits)
-            return tf.linalg.global_norm(tape.gradient(loss, gan.generator.trainable_variables))
-
-        self._gradient_norm = gradient_norm
+        self._real_gap = _median_gap(self.real_images)
+        self._gradient = tf.function(self._gradient_of_a_step)
 
     def on_epoch_end(self, epoch, logs=None):
         samples = self.model.generate(self.count, seed=self.seed)
-        variance = samples.var(axis=0).sum() / self.real_images.var(axis=0).sum()
-        measured = {"gradient_norm": float(self._gradient_norm()), "diversity": float(variance)}
-        self.history.append({**(logs or {}), **measured})
+        self.history.append({**(logs or {}), **self._gradients(), "diversity": np.nan})
+        if np.isfinite(samples).all():
+            self.history[-1]["diversity"] = _median_gap(samples) / self._real_gap
         seen = self._problems()
         for problem in _PROBLEMS:
             self._in_a_row[problem] = self._in_a_row[problem] + 1 if problem in seen else 0
             at_once = problem == "NaN or infinity"
             if self._in_a_row[problem] == (1 if at_once else self.patience):
-                self._tell(problem, epoch + 1, seen[problem])
+                self._tell(problem, seen[problem])
         if "NaN or infinity" in seen:
             self.model.stop_training = True
 
     def report(self):
-        """What was found, in plain words."""
-        if not self.history:
+        """What was found, in plain words, and what it is too early to say."""
+        epochs = len(self.history)
+        if not epochs:
             return "Nothing to report: no epoch has been trained yet."
+        lines = list(map(str, self.findings))
         if not self.findings:
-            return f"Healthy: {len(self.history)} epochs, and none of the problems it looks for."
-        return "\n".join(map(str, self.findings))
+            lines.append(f"Healthy: {epochs} epochs, and none of the problems it looks for.")
+        if epochs < _ENOUGH_EPOCHS:
+            lines.append(f"(It takes {_ENOUGH_EPOCHS} epochs to see whether losses swing.)")
+        if not self._is_under_way():
+            lines.append(f"(It takes {_ENOUGH_STEPS:,} steps to see whether samples never differ.)")
+        return "\n".join(lines)
 
-    def _tell(self, problem, epoch, seen):
+    def _gradients(self):
+        """The gradient of a training step, without what a step changes in the networks."""
+        states = [*self.model.non_trainable_variables, *self.model._seed_states()]
+        before = [state.numpy() for state in states]
+        strategy = self.model.distribute_strategy
+        norm, slope = strategy.run(self._gradient)
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+        first = [strategy.experimental_local_results(each)[0] for each in (norm, slope)]
+        return {"gradient_norm": float(first[0]), "slope": float(first[1])}
+
+    def _gradient_of_a_step(self):
+        gan, weights = self.model, self.model.generator.trainable_variables
+        latents = tf.random.stateless_normal(
+            (self.count, gan.latent_dim), [self.seed, 0], alg="philox"
+        )
+        with tf.GradientTape(persistent=True) as tape:
+            fake_logits = gan.discriminator(gan.generator(latents, training=True), training=True)
+            real_logits = gan.discriminator(self.real_images, training=True)
+            loss = gan.loss.generator_loss(fake_logits, real_logits)
+        scale = tf.constant(_SCALE)
+        gradients = tape.gradient(loss, weights, output_gradients=scale)
+        slopes = tape.gradient(loss, fake_logits) * self.count
+        return tf.linalg.global_norm(gradients) / scale, tf.reduce_mean(tf.abs(slopes))
+
+    def _tell(self, problem, seen):
         if problem in [finding.problem for finding in self.findings]:
             return
-        self.findings.append(Finding(problem, epoch, seen, *_PROBLEMS[problem]))
+        self.findings.append(Finding(problem, len(self.history), seen, *_PROBLEMS[problem]))
         print(self.findings[-1])
+
+    def _is_under_way(self):
+        """Whether samples were different once, or had the time to become so."""
+        varied = max(entry["diversity"] for entry in self.history) >= 0.3
+        return varied or int(self.model.generator_optimizer.iterations) > _ENOUGH_STEPS
 
     def _problems(self):
         """What the last epoch shows: a dict from the problem to its numbers."""
         now = self.history[-1]
-        broken = [name for name, value in now.items() if not np.isfinite(value)]
+        checked = [name for name in ("d_loss", "g_loss", "penalty", "diversity") if name in now]
+        broken = [name for name in checked if not np.isfinite(now[name])]
         if broken:
             return {"NaN or infinity": ", ".join(broken)}
         found, accuracy = {}, now.get("d_accuracy", 0.0)
         right = f"right in {accuracy:.1%} of all cases"
-        if accuracy >= 0.99 and not isinstance(self.model.loss, losses.Wasserstein):
+        if accuracy >= 0.99 and getattr(self.model.loss, "boundary", 0.0) is not None:
             found["the discriminator is saturated"] = right
-        share = now["gradient_norm"] / max(entry["gradient_norm"] for entry in self.history)
-        if share < 0.01 and accuracy >= 0.9:
-            found["the generator's gradient is gone"] = f"{share:.1g} of its largest norm, {right}"
-        varied = max(entry["diversity"] for entry in self.history) >= 0.5
-        if now["diversity"] < 0.5 and (varied or len(self.history) > 10):
-            variance = f"{now['diversity']:.1%} of the real images' variance"
-            found["the samples are too much alike"] = variance
-        period = _period([entry["g_loss"] for entry in self.history if "g_loss" in entry])
+        each = now["gradient_norm"] / math.sqrt(self.model.generator.count_params())
+        if accuracy >= 0.9 and (now["slope"] < 0.01 or each < 1e-7):
+            slope = f"a slope of {now['slope']:.1g} for a logit, {each:.1g} for a weight"
+            found["the generator's gradient is gone"] = slope
+        if now["diversity"] < 0.3 and self._is_under_way():
+            near = f"their neighbors are {now['diversity']:.2f} times as far as real images' are"
+            found["the samples are too much alike"] = near
+        period = _period(*([entry.get(name) for entry in self.history] for name in _LOSSES))
         if period:
             found["the losses swing"] = f"about every {period} epochs"
         return found
 
 
-def _period(values, least=12):
-    """The length of a wave, if the last values make one of at least a quarter of their size.
+_LOSSES = ("g_loss", "d_loss")
 
-    A wave is one whose autocorrelation falls below -1/2 at some lag, and above 1/2 at a later one.
+
+def _median_gap(images):
+    """The median distance of an image to the one that is nearest to it, or 0 if there is one."""
+    flat = np.reshape(images, (len(images), -1))
+    if len(flat) < 2:
+        return 0.0
+    distances = scipy.spatial.distance.cdist(flat, flat)
+    np.fill_diagonal(distances, np.inf)
+    return float(np.median(distances.min(axis=1)))
+
+
+def _period(g_losses, d_losses, least=_ENOUGH_EPOCHS - 2):
+    """The length of a wave in the generator's loss, if the last values make one.
+
+    A wave's autocorrelation falls below -0.45 and rises above 0.45 again, within a third of the
+    values: so three waves must fit. Noise, and a random walk, do that once in a hundred runs.
 
     Returns:
         int: the lag at which the values are most like themselves again, or None.
     """
-    values = np.asarray(values[-4 * least :], float)
-    if len(values) < least:
+    values, others = (np.asarray(each[-48:], float) for each in (g_losses, d_losses))
+    count = len(values)
+    if count < least:
         return None
-    steps = np.arange(len(values))
+    steps = np.arange(count)
     rest = values - np.polyval(np.polyfit(steps, values, 1), steps)
-    if rest.std() < 0.25 * max(np.abs(values).mean(), math.ulp(1.0)):
+    size = max(np.abs(values).mean(), np.abs(others).mean())  # a critic's own level is arbitrary
+    if not rest.std() > 0.25 * size:
         return None
-    lags = np.arange(1, len(values) // 2 + 1)
-    with np.errstate(invalid="ignore"):  # a stretch that is constant is like nothing
-        alike = np.array([np.corrcoef(rest[:-lag], rest[lag:])[0, 1] for lag in lags])
-    falls = np.flatnonzero(alike < -0.5)
-    rises = np.flatnonzero(alike > 0.5)
-    rises = rises[rises > falls[0]] if len(falls) else rises[:0]
-    return int(lags[rises[np.argmax(alike[rises])]]) if len(rises) else None
+    lags = range(1, count // 3 + 1)
+    alike = np.array([rest[:-lag] @ rest[lag:] for lag in lags]) / (rest @ rest)
+    falls = np.flatnonzero(alike < -0.45)
+    rises = [i for i in np.flatnonzero(alike > 0.45) if len(falls) and i > falls[0]]
+    return lags[max(rises, key=lambda i: alike[i])] if rises else None

@@ -721,8 +721,11 @@ for name, z in middles.items():
           f"ends', read with confidence {readable[name]:.0%}")
 
 # %% [markdown]
-# TODO The eye does not see it, but the distance does: the middles of straight lines are much farther from real
-# digits than those on the sphere, which are nearly as good as the ends.
+# The eye does not see it, but the distance does: the middles of straight lines, as a set, are much farther
+# from real digits than those on the sphere, which are nearly as good as the ends. A single middle hardly
+# looks worse: the classifier reads {{read_straight:.0%}} of them with confidence, and {{read_ends:.0%}} of
+# the ends. But they are more alike, with {{varied:.0%}} of the variance: short latent vectors are all close
+# to one another.
 #
 # ## 9. Arithmetic
 #
@@ -823,6 +826,9 @@ from_the_walks = {
         walked["straight"] / walked["ends"], 1.8, 10.0),
     "distance of middles on the sphere, times that of ends": (
         walked["sphere"] / walked["ends"], 0.7, 1.5),
+    "varied": (varied["straight"] / varied["ends"], 0.75, 0.97),
+    "read_straight": (readable["straight"], 0.6, 0.9),
+    "read_ends": (readable["ends"], 0.65, 0.9),
     "ink, thickest times thinnest": (inks[0.8] / inks[-0.8], 1.3, 4.0),
     "lost": (1 - np.mean([kept[-0.8], kept[0.8]]), 0.1, 0.6),
     "lost_at_random": (1 - np.mean(random_kept), 0.05, 0.4),
