@@ -329,7 +329,7 @@ class HealthMonitor(keras.callbacks.Callback):
     def _is_under_way(self):
         """Whether samples were different once, or had the time to become so."""
         varied = max(entry["diversity"] for entry in self.history) >= 0.3
-        return varied or int(self.model.generator_optimizer.iterations) > _ENOUGH_STEPS
+        return varied or self.model.generator_optimizer.iterations.numpy() > _ENOUGH_STEPS
 
     def _problems(self):
         """What the last epoch shows: a dict from the problem to its numbers."""
