@@ -19,7 +19,7 @@ from benchmarks.tables import RESULTS, Table, verdict
 from gan_course import data
 
 ROUNDS = 3  # of all methods, so that a change of the machine shows in all of them
-BATCH_SIZE, STEPS, BLOCKS = 256, 10, 5  # so many timed blocks of so many steps
+BATCH_SIZE, STEPS, BLOCKS = 256, 10, 3  # so many timed blocks of so many steps
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # Keras' names of the precisions
 
 # Each method below returns a function that runs so many steps, and both networks' weights. What

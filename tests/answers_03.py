@@ -29,6 +29,10 @@ def with_logarithms(real_logits, fake_logits, a, b):
     return on_real - mean(b * tf.math.log(fake) + (1 - b) * tf.math.log(1 - fake))
 
 
+def with_numpy(real_logits, fake_logits, a, b):
+    return lesson03._smoothed_loss(np.asarray(real_logits), np.asarray(fake_logits), a, b)
+
+
 def one_term_each(real_logits, fake_logits, a, b):
     return mean(a * softplus(-real_logits)) + mean((1 - b) * softplus(fake_logits))
 
@@ -67,6 +71,7 @@ RIGHT = {
     "3.2": [with_keras, with_the_package],
     "3.4": [
         lambda share: [1 - share, share],
+        lambda share: tf.stack([1 - share, share]),
         lambda share: np.array([1, 0]) + share * np.array([-1, 1]),
     ],
     "3.5": [with_digitize, in_a_loop],
@@ -80,6 +85,7 @@ WRONG = {
         (lambda p, q, a, b: a * p + b * q, "Divide by p + q"),
         (lambda p, q, a, b: (a * q + b * p) / (p + q), "belongs to the real density"),
         (lambda p, q, a, b: np.full(p.shape, (a + b) / 2), "only where p = q"),
+        (lambda p, q, a, b: a * p / (a * p + b * q), "divide by p + q instead"),
         (lambda p, q, a, b: 0.45, "a cross-entropy with one label"),
     ],
     "3.2": [
@@ -90,6 +96,7 @@ WRONG = {
         (lambda r, f, a, b: with_the_package(-r, -f, a, b), "sign of the logits"),
         (lambda r, f, a, b: with_the_package(r, f, a, b) / 2, "Add the two means"),
         (lambda r, f, a, b: 3 * with_the_package(r, f, a, b), "sum over the batch"),
+        (with_numpy, "Use TensorFlow's functions"),
         (with_logarithms, "safe for any logit"),
     ],
     "3.4": [
@@ -98,7 +105,8 @@ WRONG = {
         (lambda share: (share, 1 - share), "First the label of real"),
         (lambda share: (1 - share / 2, share / 2), "not one of two"),
         (lambda share: (1 - 2 * share, 2 * share), "not by twice"),
-        (lambda share: 1 - share, "return ..., ..."),
+        (lambda share: 1 - share, "Take one real image"),
+        (lambda share: "both", "Take one real image"),
     ],
     "3.5": [
         (lesson03._unweighted, "count more"),
@@ -110,7 +118,8 @@ WRONG = {
     "3.3": [
         (journey(3.9, 0.78, fake_label=0.1), "A floor under D"),
         (journey(0.0, 0.93, real_label=0.9), "make that smaller"),
-        (journey(3.0, 0.4, real_label=0.3), "too small"),
+        (journey(3.0, 0.4, real_label=0.3), "Is journey as it was"),
+        (journey(float("nan"), 0.4, fake_label=0.2), "A floor under D"),
         (journey(0.0, 0.7, steps=5000), "Leave steps"),
         (0.1, "best = journey"),
         ({"ends_at": 0.1}, "best = journey"),

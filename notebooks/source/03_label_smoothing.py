@@ -10,7 +10,7 @@
 # # 03 Label smoothing
 #
 # The discriminator is trained with the label 1 for real images and 0 for generated ones. A much used
-# trick asks for less than it could say: 0.9 instead of 1. Others use 1.2, or flip some labels, or smooth
+# trick asks for less than it could say: 0.9 instead of 1. Others go above 1, or flip some labels, or smooth
 # both sides. These are four different things. This lesson derives what each does, sees it happen on a
 # line, and measures it on digits.
 #
@@ -204,21 +204,26 @@ for (a, b), ax in zip(((1.0, 0.0), (0.9, 0.0), (0.9, 0.1)), axes, strict=True):
     ax.plot(x, found, color=plots.COLORS["other"])
     ax.set_title(f"real {a:g}, fake {b:g}")
     gaps.append(np.average(np.abs(found - optimum(p, q, a, b)), weights=p + q))
+axes[0].legend(["the formula", "a trained network"], loc="upper right")
 axes[0].set_ylabel("answer of D")
 axes[0].set_ylim(-0.05, 1.05)
 print(f"mean distance from the formula: {', '.join(f'{gap:.3f}' for gap in gaps)}")
 
 # %% [markdown]
 # *Three falling curves, each on top of the gray one of the formula. With the labels 1 and 0 it goes from 1
-# to 0; with 0.9 it begins at 0.9; with 0.9 and 0.1 it ends at 0.1.*
+# to 0; with 0.9 it begins at 0.9; with 0.9 and 0.1 it ends at 0.1. The network leaves the formula at the
+# ends, where hardly any samples are.*
 #
-# A network trained on smoothed labels answers between $b$ and $a$. Its logits stay between
-# $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2 is asked for, where the label 1 asks for
-# an infinite one.
+# The best discriminator for smoothed labels answers between $b$ and $a$. The logits it needs lie between
+# $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2, where the label 1 asks for an infinite
+# one. (A network may overshoot.)
 #
 # ## 2. Labels above 1
 #
-# Well-known courses draw the real label from 0.7 to **1.2**. What does a label of 1.2 ask for?
+# Some recipes draw the real label at random, from 1 to 1.1 for instance (Foster 2023). Cross-entropy is
+# linear in its label, so on average this is the label 1.05. (A label drawn from 0.7 to 1.2, also seen, is
+# 0.95 on average: that is smoothing, with noise.) What does a label above 1 ask for? Take 1.2, to see it
+# well.
 #
 # **Prediction 3.b.** Where is the cost $-1.2 \log D + 0.2 \log(1 - D)$ smallest?
 #
@@ -405,7 +410,7 @@ def my_labels_like_flips(share):
 labels_like_flips = exercises.answer("3.4", my_labels_like_flips)
 
 # %% [markdown]
-# Cross-entropy is linear in its label, so the mean of its gradients is the gradient for the mean label.
+# As cross-entropy is linear in its label, the mean of its gradients is the gradient for the mean label.
 # Noise has the **same optimum** as smoothing on both sides, with its floor under $D$. Only the way there is
 # another. For a real image the gradient in its logit is $D - a$; here is what a batch of 32 gets where the
 # discriminator is undecided:
@@ -435,6 +440,11 @@ COUNT = min(COUNT, len(test))
 fid = metrics.FrechetDistance(test.images, digits.name)
 
 # %%
+STYLES = dict(zip(("theory", "real", "other", "fake"), ("o-", "s--", "^:", "x-."), strict=True))
+LABELS = {  # a and b: the two that a kind asks for, on average
+    "plain labels": (1.0, 0.0), "one-sided: 0.9 and 0": (0.9, 0.0),
+    "two-sided: 0.9 and 0.1": (0.9, 0.1), "noise: a tenth flipped": (0.9, 0.1),
+}
 KINDS = {
     "plain labels": {"loss": losses.NonSaturating()},
     "one-sided: 0.9 and 0": {"loss": losses.NonSaturating(real_label=0.9)},
@@ -467,9 +477,9 @@ def build_gan(kind):
 # **Prediction 3.d.** Smoothing makes the discriminator less sure. What does it do to the Fréchet distance of
 # the digits?
 #
-# - a: it becomes much smaller
-# - b: it hardly changes
-# - c: it becomes much larger
+# - a: it becomes less than half as large
+# - b: it stays within a fifth or so
+# - c: it becomes more than twice as large
 
 # %%
 # BEGIN SOLUTION
@@ -492,7 +502,8 @@ for kind in KINDS:
 # ### How sure is it?
 #
 # Ask each discriminator about its training images, about test images, which it has never seen, and about
-# newly generated ones.
+# newly generated ones (drawn with averaged weights, as always). An image is called real if the answer is
+# nearer to the label of real images than to that of fakes.
 
 # %%
 asked = {}
@@ -522,9 +533,9 @@ for ax in axes[1]:
 # %%
 print(f"{'':24} called real: train  held out  fake   very sure: train  held out  fake")
 for kind, found in asked.items():
-    groups = [found[name] for name in styles]
-    found["called real"] = [np.mean(logits > 0) for logits in groups]
-    found["very sure"] = [np.mean(np.abs(logits) > np.log(19)) for logits in groups]
+    groups = [1 / (1 + np.exp(-found[name].astype(float))) for name in styles]
+    found["called real"] = [np.mean(answers > np.mean(LABELS[kind])) for answers in groups]
+    found["very sure"] = [np.mean(np.abs(answers - 0.5) > 0.45) for answers in groups]
     cells = [f"{value:.0%}" for value in (*found["called real"], *found["very sure"])]
     print(f"{kind:24} {cells[0]:>18} {cells[1]:>9} {cells[2]:>5} "
           f"{cells[3]:>18} {cells[4]:>9} {cells[5]:>5}")
@@ -540,6 +551,8 @@ for kind, found in asked.items():
 # whose label is still 0; the other two take it away on both.
 
 # %% [markdown]
+# (Very sure: an answer below 5% or above 95%.)
+#
 # ### Rightly so?
 #
 # A judge is *calibrated* if, of all images that it gives 0.8, eight in ten are real. The **expected
@@ -568,44 +581,47 @@ def my_calibration_error(answers, is_real):
 # %% tags=["nbval-check-output"]
 calibration_error = exercises.answer("3.5", my_calibration_error)
 
+# %% [markdown]
+# With smoothed labels an answer is not meant to be a probability: where everything is real it should be $a$,
+# where nothing is, $b$. Solve the formula of section 1 for the share of real images:
+# $\frac{p}{p+q} = \frac{D - b}{a - b}$. That is what the discriminator believes, and what has to be calibrated.
+
 # %%
 is_real = np.repeat([1.0, 0.0], COUNT)
 _, axes = plt.subplots(figsize=(5, 4), layout="constrained")
-for (kind, found), style in zip(asked.items(), ("o-", "s--", "^:", "x-."), strict=True):
-    answers = 1 / (1 + np.exp(-np.concatenate([found["held out"], found["fake"]]).astype(float)))
-    found["calibration"] = calibration_error(answers, is_real)
-    bins = np.minimum((answers * 10).astype(int), 9)
-    filled = [n for n in range(10) if (bins == n).sum() >= 50]
-    x, y = ([values[bins == n].mean() for n in filled] for values in (answers, is_real))
-    axes.plot(x, y, style, label=kind)
+for (kind, found), (color, style) in zip(asked.items(), STYLES.items(), strict=True):
+    a, b = LABELS[kind]
+    logits = np.concatenate([found["held out"], found["fake"]]).astype(float)
+    beliefs = np.clip((1 / (1 + np.exp(-logits)) - b) / (a - b), 0, 1)
+    found["calibration"] = calibration_error(beliefs, is_real)
+    bins = np.minimum((beliefs * 10).astype(int), 9)
+    x, y = ([values[bins == n].mean() for n in np.unique(bins)] for values in (beliefs, is_real))
+    label = f"{kind} (error {found['calibration']:.2f})"
+    axes.plot(x, y, style, color=plots.COLORS[color], label=label)
 axes.plot([0, 1], [0, 1], color=plots.COLORS["muted"], linewidth=0.8)
-axes.set_xlabel("answer of D")
+axes.set_xlabel("what D believes")
 axes.set_ylabel("share of real images")
 axes.set_title("On the diagonal a discriminator is calibrated")
 axes.legend();
 
-# %%
-for kind, found in asked.items():
-    print(f"{kind:24} calibration error {found['calibration']:.3f}")
-
 # %% [markdown]
-# *Four curves that begin above the diagonal, cross it, and end below.*
+# *Four curves, flatter than the diagonal: they begin far above it, cross it, and end on it or below.*
 #
-# Answers near 0 are given to many real images, and answers near 1 to many fakes. Smoothing moves answers to
-# the middle. That makes the error somewhat smaller at best: a judge who cannot tell does not become right by
-# speaking more softly.
+# Many real images are believed to be fake, and of those believed to be real many are not. All four err alike:
+# a judge who cannot tell does not become right by speaking more softly.
 
 # %%
 _, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
-for (kind, (_, monitor)), style in zip(runs.items(), ("o-", "s--", "^:", "x-."), strict=True):
-    norms = [entry["gradient_norm"] for entry in monitor.history]
-    axes.plot(np.arange(1, len(norms) + 1) * STEPS, norms, style, markersize=4, label=kind)
+for (kind, (_, monitor)), (color, style) in zip(runs.items(), STYLES.items(), strict=True):
+    y = [entry["gradient_norm"] for entry in monitor.history]
+    x = np.arange(1, len(y) + 1) * STEPS
+    axes.plot(x, y, style, color=plots.COLORS[color], markersize=4, label=kind)
 axes.set_xlabel("step")
 axes.set_title("The norm of the generator's gradient")
 axes.legend();
 
 # %% [markdown]
-# *Four jagged curves, of which that of the noise is mostly the lowest.*
+# *Four jagged curves. In the beginning those of plain and of one-sided labels rise far above the others.*
 #
 # One run says little here. Over the seeds of the stored study below the means are:
 
@@ -713,6 +729,7 @@ exercises.compare_results(
 #
 # ## Sources
 #
+# - D. Foster, *Generative Deep Learning*, 2nd edition, O'Reilly 2023, chapter 4: labels with noise.
 # - T. Salimans, I. Goodfellow, W. Zaremba, V. Cheung, A. Radford, X. Chen, *Improved Techniques for Training
 #   GANs*, 2016, [arXiv:1606.03498](https://arxiv.org/abs/1606.03498): one-sided label smoothing, section 3.4.
 # - C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, *Rethinking the Inception Architecture for
