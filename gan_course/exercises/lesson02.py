@@ -44,9 +44,9 @@ prediction(
     "which change hurts most",
     right="c",
     why="Adam's usual momentum averages over ten steps, and the opponent is another one by then. "
-    "The paper found 0.9 unstable, and in the table it is far behind all others.",
+    "The paper found 0.9 unstable, and here all three runs end about ten times as far away.",
     others={
-        "a": "This small generator learns without BatchNorm, too, and hardly worse.",
+        "a": "Not in every run: two learn nearly as well without it, and one falls apart.",
         "b": "A kernel of 3 overlaps unevenly, but the convolution after it can even that out.",
         "d": "A hidden layer doubles the number of weights, and hardly changes the distance.",
     },

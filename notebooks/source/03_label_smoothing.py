@@ -150,7 +150,6 @@ smoothed_loss = exercises.answer("3.2", my_smoothed_loss)
 # densities:
 
 # %% tags=["nbval-check-output"]
-logits = tf.fill((8, 1), np.log(0.45 / 0.55).astype("float32"))  # the logit of 0.45
 for a, D in ((1.0, 0.5), (0.9, 0.45)):
     logits = tf.fill((8, 1), np.log(D / (1 - D)).astype("float32"))
     print(f"labels {a} and 0, D = {D}: loss {smoothed_loss(logits, logits, a, 0.0):.5f}")
@@ -296,7 +295,7 @@ for (a, b), style in (((1.0, 0.0), "-"), ((0.9, 0.0), "--"), ((0.9, 0.1), ":")):
     slopes[a, b] = slope[np.argmin(np.abs(x - 4))]
     left.plot(x, loss, style, color=plots.COLORS["fake"], label=f"real {a:g}, fake {b:g}")
     right.plot(x, slope, style, color=plots.COLORS["fake"])
-left.set_title("The generator's loss at each place: two hills, one table")
+left.set_title("The generator's loss: only with b = 0 it keeps rising")
 left.legend()
 right.set_title("Its slope: with a fake label of 0.1 gone where the fakes are")
 print(", ".join(f"labels {a:g} and {b:g}: {s:.4f}" for (a, b), s in slopes.items()))
@@ -306,8 +305,8 @@ exercises.check("3.c", prediction)
 
 # %% [markdown]
 # *Left: with a fake label of 0 the loss rises from the real numbers to the fakes and beyond, a hill to roll
-# down; with 0.1 it is flat from 3 on. Right: the slopes, 4 for the first two labels, and near 0 for the
-# third.*
+# down; the first two lines lie on top of each other. With 0.1 it is flat from 3.5 on. Right: the slopes. At 4
+# it is 4 for the first two; the third rises to 2 between the two kinds, and is near 0 where the fakes are.*
 #
 # Two things can be read off the formula. With $b = 0$ the best answer is $a\,p/(p+q)$, and
 # $-\log D = -\log a - \log \frac{p}{p+q}$: **smoothing the real side changes the generator's loss by a
@@ -328,6 +327,9 @@ class Shift(layers.Layer):
 
 
 # %%
+NEAR_0 = np.linspace(-1, 1, 50, dtype="float32")[:, None]  # where the real numbers are
+
+
 def journey(real_label, fake_label, steps=600):
     runtime.set_seed(0)
     random = np.random.default_rng(0)
@@ -335,7 +337,7 @@ def journey(real_label, fake_label, steps=600):
     gan = training.GAN(keras.Sequential([keras.Input((1,)), Shift()]), judge, latent_dim=1)
     gan.compile(
         losses.NonSaturating(real_label, fake_label),
-        generator_optimizer=keras.optimizers.SGD(0.0),
+        generator_optimizer=keras.optimizers.SGD(0.0),  # it has to wait
         discriminator_optimizer=keras.optimizers.Adam(3e-3, beta_1=0.5),
         discriminator_steps=5,
     )
@@ -353,8 +355,6 @@ def journey(real_label, fake_label, steps=600):
     }
 
 
-NEAR_0 = np.linspace(-1, 1, 50, dtype="float32")[:, None]  # where the real numbers are
-
 # %%
 journeys = [journey(*labels) for labels in ((1.0, 0.0), (0.9, 0.0), (0.9, 0.1))]
 _, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
@@ -367,10 +367,11 @@ axes.set_title("The middle of the fakes: it should come to 0")
 axes.legend();
 
 # %% [markdown]
-# *Two curves fall from 6 to 0 within 200 steps, one on top of the other. The third hardly leaves 6.*
+# *Two curves fall from 6 to below 0.5 within 200 steps, nearly together, and then to 0. The third creeps to
+# 5.3: a network is not quite the best discriminator.*
 #
 # It is not that smoothing both sides always does this. It takes a discriminator near its best and fakes far
-# off. Where the two kinds overlap, as they mostly do on digits, the floor is no trap.
+# off. Where the two kinds overlap there is a slope, if a smaller one.
 #
 # ### Exercise 3.3: a modest discriminator that teaches
 #
@@ -388,7 +389,7 @@ best = journey(real_label=0.7, fake_label=0)
 exercises.check("3.3", best)
 
 # %% [markdown]
-# ## 4. Noise is something else, and the same
+# ## 4. Label noise: the same optimum, another way there
 #
 # *Label noise* flips some labels at random: now and then a real image is called fake, and a fake one real.
 # The discriminator sees whole labels, but false ones.
@@ -412,8 +413,8 @@ labels_like_flips = exercises.answer("3.4", my_labels_like_flips)
 # %% [markdown]
 # As cross-entropy is linear in its label, the mean of its gradients is the gradient for the mean label.
 # Noise has the **same optimum** as smoothing on both sides, with its floor under $D$. Only the way there is
-# another. For a real image the gradient in its logit is $D - a$; here is what a batch of 32 gets where the
-# discriminator is undecided:
+# another. For a real image the gradient in its logit is $-a\,(1 - D) + (1 - a)\,D = D - a$. Here is its mean
+# over a batch of 32 where the discriminator is undecided:
 
 # %%
 share, D = 0.1, 0.5
@@ -431,7 +432,8 @@ print(f"flips:     {gradients.mean():.3f} on average, with a standard deviation 
 #
 # When is a discriminator surer than it should be? When it has learned its training images by heart. So take
 # only 500 images of MNIST, the generator of lesson 02, and its discriminator **without BatchNorm**, so that
-# an answer depends on nothing but the image. Each kind of label trains for half as long as in lesson 02.
+# an answer depends on nothing but the image. Steps, optimizers and averaged weights are those of lesson 02,
+# and each kind of label trains for half as long.
 
 # %%
 digits = data.load(DATASET, fallback="digits")[:SIZE]
@@ -440,11 +442,11 @@ COUNT = min(COUNT, len(test))
 fid = metrics.FrechetDistance(test.images, digits.name)
 
 # %%
-STYLES = dict(zip(("theory", "real", "other", "fake"), ("o-", "s--", "^:", "x-."), strict=True))
 LABELS = {  # a and b: the two that a kind asks for, on average
     "plain labels": (1.0, 0.0), "one-sided: 0.9 and 0": (0.9, 0.0),
     "two-sided: 0.9 and 0.1": (0.9, 0.1), "noise: a tenth flipped": (0.9, 0.1),
 }
+STYLES = {"theory": "o-", "real": "s--", "other": "^:", "fake": "x-."}  # a color for each kind
 KINDS = {
     "plain labels": {"loss": losses.NonSaturating()},
     "one-sided: 0.9 and 0": {"loss": losses.NonSaturating(real_label=0.9)},
@@ -562,7 +564,8 @@ for kind, found in asked.items():
 #
 # ### Exercise 3.5: the calibration error
 #
-# **Write it**, for two arrays: the answers, from 0 to 1, and `is_real`, 1 for real images and 0 for fakes.
+# **Write it**, for two arrays: the answers, from 0 to 1, and `is_real`, 1 for real images and 0 for fakes. Skip
+# bins that are empty: they count nothing.
 
 # %% exercise="3.5"
 def my_calibration_error(answers, is_real):
@@ -623,7 +626,8 @@ axes.legend();
 # %% [markdown]
 # *Four jagged curves. In the beginning those of plain and of one-sided labels rise far above the others.*
 #
-# One run says little here. Over the seeds of the stored study below the means are:
+# One run says little here. The same recipe was trained beforehand with three seeds, and with all images, too;
+# that study is stored. The means over whole runs:
 
 # %%
 study = data.stored_results("smoothing")
@@ -641,8 +645,9 @@ for kind in KINDS:
 #
 # ### And the digits?
 #
-# The table joins the run that you have just made with a stored study of the same recipe over several seeds,
-# with 500 training images and with all of them (`benchmarks/smoothing.py`).
+# The table joins the run that you have just made with the stored study: three seeds, with 500 training images
+# and with all of them (`benchmarks/smoothing.py`). Its first seed is that of the run above, so these two
+# columns agree, on the same kind of machine.
 
 # %%
 stored = {}
