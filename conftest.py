@@ -11,7 +11,7 @@ import nbval.kernel
 import nbval.plugin
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The tests' own process and a notebook's kernel have to share a GPU's memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 

@@ -38,11 +38,12 @@ def set_seed(seed=0):
 
 
 def quiet_logs():
-    """Import TensorFlow without the lines it writes about the machine; later, let it log errors.
+    """Import TensorFlow without the lines that its C++ part writes about itself and the machine.
 
-    Those lines come from its C++ part, which no setting silences. Errors in Python are not lost.
+    Some of these no setting silences. What it calls errors there are remarks, such as one on a
+    graph that it cannot make faster; errors that matter come as Python exceptions.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _native_stderr_dropped():
         import tensorflow as tf
 

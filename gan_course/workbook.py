@@ -163,7 +163,7 @@ def lab(arguments=(), root=ROOT):
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
     if first:
         command.append(f"--LabApp.default_url=/lab/tree/workbook/{first.name}")
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
     with subprocess.Popen([*command, *arguments], env=environment) as server:
         while True:
             try:

@@ -466,7 +466,7 @@ def environment(variant, folder):
         GAN_COURSE_PROGRESS=str(Path(folder) / "progress.json"),
         IPYTHONDIR=folder,
     )
-    ours.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    ours.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if variant == "solved":
         ours["GAN_COURSE_STRICT"] = "1"
     return ours

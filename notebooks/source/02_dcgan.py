@@ -571,13 +571,13 @@ exercises.check("2.c", prediction)
 #
 # - **What hurts much.** Adam's default momentum, ten times; three times or so BatchNorm on the output, the
 #   paper's learning rate of 2e-4, which is made for longer runs, and no tanh.
-# - **What hurts somewhat,** up to twice: no BatchNorm in the discriminator, a layer less in it, LeakyReLU in
-#   the generator, and a little its kernels of 3 and a layer less.
+# - **What hurts somewhat.** No BatchNorm in the discriminator, or a layer less in it, twice; LeakyReLU in the
+#   generator, and kernels of 3 or a layer less there, by a half.
 # - **What is a gamble.** Without BatchNorm in the generator two runs are half as far again as the recipe, and
 #   the third fell apart: its images are no digits at all. That is BatchNorm's part. Not that it always makes a
 #   run better: it keeps it from going wrong.
 # - **What makes no clear difference here.** Upsampling, kernels of 5, a hidden layer, BatchNorm on the first
-#   layer. Alternating steps do as well as simultaneous ones, and take half as long again.
+#   layer. Alternating steps do at least as well as simultaneous ones, and take nearly half as long again.
 # - **What does better.** Max pooling in the discriminator, whose convolutions then see the full size. But its
 #   steps take nearly twice as long, and in the same *time* the recipe gets about as far. And ReLU in the
 #   discriminator, by a third.
