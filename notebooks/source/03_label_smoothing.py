@@ -327,12 +327,8 @@ class Shift(layers.Layer):
 
 
 # %%
-NEAR_0 = np.linspace(-1, 1, 50, dtype="float32")[:, None]  # where the real numbers are
-
-
-def journey(real_label, fake_label, steps=600):
+def build_line_gan(real_label, fake_label):
     runtime.set_seed(0)
-    random = np.random.default_rng(0)
     judge = models.mlp_discriminator((1,), hidden=(32, 32))
     gan = training.GAN(keras.Sequential([keras.Input((1,)), Shift()]), judge, latent_dim=1)
     gan.compile(
@@ -341,6 +337,15 @@ def journey(real_label, fake_label, steps=600):
         discriminator_optimizer=keras.optimizers.Adam(3e-3, beta_1=0.5),
         discriminator_steps=5,
     )
+    return gan
+
+
+# %%
+NEAR_0 = np.linspace(-1, 1, 50, dtype="float32")[:, None]  # where the real numbers are
+
+
+def journey(real_label, fake_label, steps=600):
+    gan, random = build_line_gan(real_label, fake_label), np.random.default_rng(0)
     middles, answers = [], []
     for i in range(-100, steps):
         if i == 0:
@@ -348,7 +353,7 @@ def journey(real_label, fake_label, steps=600):
         gan.step(random.normal(size=(5 * 256, 1)).astype("float32"))
         if i >= 0:
             middles.append(float(gan.generator.layers[0].middle.numpy()[0]))
-            answers.append(float(tf.reduce_max(tf.sigmoid(judge(NEAR_0)))))
+            answers.append(float(tf.reduce_max(tf.sigmoid(gan.discriminator(NEAR_0)))))
     return {
         "ends_at": middles[-1], "highest_answer": max(answers), "steps": steps,
         "real_label": real_label, "fake_label": fake_label, "middles": middles,
@@ -442,11 +447,13 @@ COUNT = min(COUNT, len(test))
 fid = metrics.FrechetDistance(test.images, digits.name)
 
 # %%
+STYLES = {"theory": "o-", "real": "s--", "other": "^:", "fake": "x-."}  # a color for each kind
 LABELS = {  # a and b: the two that a kind asks for, on average
     "plain labels": (1.0, 0.0), "one-sided: 0.9 and 0": (0.9, 0.0),
     "two-sided: 0.9 and 0.1": (0.9, 0.1), "noise: a tenth flipped": (0.9, 0.1),
 }
-STYLES = {"theory": "o-", "real": "s--", "other": "^:", "fake": "x-."}  # a color for each kind
+
+# %%
 KINDS = {
     "plain labels": {"loss": losses.NonSaturating()},
     "one-sided: 0.9 and 0": {"loss": losses.NonSaturating(real_label=0.9)},
@@ -716,8 +723,8 @@ plots.image_grid(np.concatenate(rows), "from the top: plain, one-sided, two-side
 #
 # So why is it in so many recipes? It costs nothing, and other games may differ: measure it in yours. Take 0.9
 # and 0 then. Do not go above 1; and do not smooth the fakes' label, which on digits did no measurable harm, but
-# can take the slope away, and brings nothing in return. What does change the game are penalties on the
-# discriminator's slope, such as `losses.R1`.
+# can take the slope away, and brings nothing in return. Another way to restrain a discriminator are penalties
+# on its slope, such as `losses.R1`.
 #
 # ## What you should have seen
 
