@@ -217,9 +217,9 @@ def measure(change, seed, steps=STEPS, count=10_000):
 
 def report(table):
     """Write the table's Markdown from its rows."""
-    lines = []
+    rows, lines = table.rows(), []
     for change in CHANGES:
-        runs = [row for row in table.rows() if row["change"] == change]
+        runs = [row for row in rows if row["change"] == change]
         found = [row["fid"] for row in runs if row["fid"] is not None]
         if not runs:
             continue

@@ -92,9 +92,9 @@ def measure(kind, size, seed, epochs=EPOCHS, steps=STEPS, count=10_000):
 
 def report(table):
     """Write the table's Markdown from its rows."""
-    lines = []
+    rows, lines = table.rows(), []
     for size, kind in itertools.product(SIZES, KINDS):
-        runs = [row for row in table.rows() if (row["size"], row["kind"]) == (size, kind)]
+        runs = [row for row in rows if (row["size"], row["kind"]) == (size, kind)]
         if runs:
             fids = [row["fid"] for row in runs]
             means = [

@@ -250,7 +250,8 @@ class HealthMonitor(keras.callbacks.Callback):
         metrics.check_count("patience", patience)
         metrics.check_count("count", count, least=2)
         self.real_images = np.asarray(real_images, np.float32)[:count]
-        if self.real_images.ndim < 2 or not _median_gap(self.real_images) > 0:
+        self._real_gap = _median_gap(self.real_images)
+        if self.real_images.ndim < 2 or not self._real_gap > 0:
             raise ValueError(
                 "real_images must hold real images that differ, (N, ...); came an array of shape "
                 f"{self.real_images.shape} in which most have a copy, or there is only one. "
@@ -264,14 +265,13 @@ class HealthMonitor(keras.callbacks.Callback):
             return
         self.findings, self.history, self._watched = [], [], self.model
         self._in_a_row = dict.fromkeys(_PROBLEMS, 0)
-        self._real_gap = _median_gap(self.real_images)
         self._gradient = tf.function(self._gradient_of_a_step)
 
     def on_epoch_end(self, epoch, logs=None):
         samples = self.model.generate(self.count, seed=self.seed)
-        self.history.append({**(logs or {}), **self._gradients(), "diversity": np.nan})
-        if np.isfinite(samples).all():
-            self.history[-1]["diversity"] = _median_gap(samples) / self._real_gap
+        gap = _median_gap(samples) if np.isfinite(samples).all() else np.nan
+        measured = {**self._gradients(), "diversity": gap / self._real_gap}
+        self.history.append({**(logs or {}), **measured})
         seen = self._problems()
         for problem in _PROBLEMS:
             self._in_a_row[problem] = self._in_a_row[problem] + 1 if problem in seen else 0
@@ -349,13 +349,12 @@ class HealthMonitor(keras.callbacks.Callback):
         if now["diversity"] < 0.3 and self._is_under_way():
             near = f"their neighbors are {now['diversity']:.2f} times as far as real images' are"
             found["the samples are too much alike"] = near
-        period = _period(*([entry.get(name) for entry in self.history] for name in _LOSSES))
+        period = _period(
+            *([entry.get(name) for entry in self.history] for name in ("g_loss", "d_loss"))
+        )
         if period:
             found["the losses swing"] = f"about every {period} epochs"
         return found
-
-
-_LOSSES = ("g_loss", "d_loss")
 
 
 def _median_gap(images):
