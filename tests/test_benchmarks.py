@@ -310,7 +310,8 @@ def test_the_scoreboard_takes_the_settings_that_are_better_in_their_worse_seed(t
     runs = [trial("hinge", high, fid, seed) for seed, fid in enumerate(fids)]
     assert stabilizers.scoreboard([*grid, *runs]) == [("hinge", (high, None), runs)]
     table = tables.Table("stabilizers", ("method", "rate", "seed"), folder=tmp_path)
-    for row in [*grid, *runs]:
+    paid = {"method": "hinge", "rate": None, "extra": 1, "seed": None, "seconds": 0, "ms": 30.4}
+    for row in [paid, *grid, *runs]:
         table.append(row)
     stabilizers.report(table)
     text = table.path.with_suffix(".md").read_text()
@@ -320,5 +321,9 @@ def test_the_scoreboard_takes_the_settings_that_are_better_in_their_worse_seed(t
 
 def test_a_short_run_of_a_stabilizer_makes_a_row(few_digits, monkeypatch):
     monkeypatch.setattr(stabilizers, "HELD_OUT", 100)
-    row = stabilizers.measure("WGAN-GP", 1e-3, 5, 100, marks=(0.1, 0.2), count=100)
-    assert row["steps"] > 0 and np.isfinite(row["fids"]).all() and row["fid"] == row["fids"][-1]
+    row = stabilizers.measure("WGAN-GP", 1e-3, 5, 100, ms=50, marks=(0.1, 0.2), count=100)
+    assert row["steps"] == 4  # 0.2 s of 50 ms each
+    assert np.isfinite(row["fids"]).all() and row["fid"] == row["fids"][-1]
+    paid = stabilizers.measure_cost("WGAN-GP", 5)
+    assert stabilizers.cost([row, paid], "WGAN-GP", 5) == paid["ms"] > 0
+    assert stabilizers.cost([row, paid], "WGAN-GP", 1) is None  # fewer steps, another cost
