@@ -66,7 +66,6 @@ METHODS = {
     ),
     "two learning rates": Method(
         "Heusel et al. 2017",
-        rates=(3e-4, 1e-3),
         extras=(0.25, 4.0),
         extra_name="D's rate, times G's",
         d_rate=lambda extra: extra,
@@ -98,7 +97,6 @@ METHODS = {
     "R1": Method(
         "Mescheder et al. 2018",
         lambda extra: {"penalty": losses.R1(extra)},
-        rates=(3e-4, 1e-3),
         extras=(0.1, 1.0, 10.0),
         extra_name="gamma",
         beta_1=0.0,
@@ -106,7 +104,6 @@ METHODS = {
     "relativistic, R1 and R2": Method(
         "Huang et al. 2024",
         lambda extra: {"loss": "relativistic", "penalty": [losses.R1(extra), losses.R2(extra)]},
-        rates=(3e-4, 1e-3),
         extras=(0.1, 1.0, 10.0),
         extra_name="gamma",
         beta_1=0.0,
