@@ -160,6 +160,121 @@ class Images:
         return dataset.prefetch(2).with_options(options)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mixture:
+    """Round Gaussians in the plane, all equally probable: made by `ring` or `grid`.
+
+    Attributes:
+        centers: float32 array (modes, 2).
+        std: standard deviation of each, in every direction.
+    """
+
+    centers: np.ndarray
+    std: float
+
+    def sample(self, count, seed=0):
+        """Return points, float32 (count, 2); the same seed gives the same ones."""
+        rng = np.random.default_rng(seed)
+        modes = rng.integers(0, len(self.centers), count)
+        points = self.centers[modes] + rng.normal(0, self.std, (count, 2))
+        return points.astype(np.float32)
+
+    def batches(self, batch_size, seed=0):
+        """Return a `tf.data.Dataset` of (points, modes) that has no end.
+
+        Points are float32 (batch_size, 2), each drawn anew, modes int32 (batch_size,), an index
+        into `centers`. Train with `fit(..., steps_per_epoch=...)`.
+        """
+        _check_whole("batch_size", batch_size)
+        import tensorflow as tf
+
+        centers = tf.constant(self.centers)
+
+        def draw(i):
+            seeds = tf.random.experimental.stateless_split([tf.cast(seed, tf.int64), i], 2)
+            modes = tf.random.stateless_uniform(
+                (batch_size,), seeds[0], 0, len(self.centers), tf.int32
+            )
+            noise = tf.random.stateless_normal((batch_size, 2), seeds[1])
+            return tf.gather(centers, modes) + self.std * noise, modes
+
+        options = tf.data.Options()
+        options.autotune.enabled = False  # as in Images.batches
+        return tf.data.Dataset.counter().map(draw).prefetch(2).with_options(options)
+
+
+def _check_whole(name, value, least=1):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+def _check_positive(name, value):
+    if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+        raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def ring(modes=8, radius=1.0, std=0.01):
+    """Return a `Mixture` whose modes lie on a circle, evenly; as in PacGAN (Lin et al. 2018).
+
+    Args:
+        modes: how many.
+        radius: of the circle.
+        std: standard deviation of each mode.
+
+    Raises:
+        ValueError: a number that is not positive.
+    """
+    _check_whole("modes", modes)
+    _check_positive("radius", radius)
+    _check_positive("std", std)
+    angles = 2 * np.pi * np.arange(modes) / modes
+    centers = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return Mixture(centers.astype(np.float32), float(std))
+
+
+def grid(side=5, spacing=2.0, std=0.05):
+    """Return a `Mixture` whose modes form a square grid around 0; as in PacGAN (Lin et al. 2018).
+
+    Args:
+        side: modes in a row, and rows.
+        spacing: from one mode to the next.
+        std: standard deviation of each mode.
+
+    Raises:
+        ValueError: a number that is not positive.
+    """
+    _check_whole("side", side)
+    _check_positive("spacing", spacing)
+    _check_positive("std", std)
+    places = spacing * (np.arange(side) - (side - 1) / 2)
+    centers = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
+    return Mixture(centers.astype(np.float32), float(std))
+
+
+def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
+    """Return images of three MNIST digits, one in each color channel: 1,000 modes.
+
+    Metz et al. 2017, https://arxiv.org/abs/1611.02163; VEEGAN and PacGAN train on 128,000 of them.
+    The digits of an image are drawn independently.
+
+    Args:
+        split: "train" or "test", where the digits come from.
+        count: how many images. Each takes 9 kB of memory, and in `batches` as much again.
+        seed: an integer.
+        fallback: as in `load`.
+
+    Returns:
+        Images: (count, 28, 28, 3), with labels from 0 to 999: hundreds are the first channel.
+    """
+    _check_whole("count", count)
+    digits = load("mnist", split, fallback)
+    chosen = np.random.default_rng(seed).integers(0, len(digits), (count, 3))
+    images = np.concatenate([digits.images[chosen[:, i]] for i in range(3)], axis=-1)
+    labels = digits.labels[chosen] @ np.array([100, 10, 1])
+    names = tuple(f"{label:03}" for label in range(1_000))
+    return Images(images, labels, f"stacked_{digits.name}", names)
+
+
 def load(name, split="train", fallback=None):
     """Return a split of a data set as `Images`.
 

@@ -245,6 +245,72 @@ class SpectralNormalization(layers.Wrapper):
         return self.layer.compute_output_shape(input_shape)
 
 
+class _OfBatch(layers.Layer):
+    """Layers that look at all samples of a batch compute in float32: small differences count."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class MinibatchDiscrimination(_OfBatch):
+    """For each sample, how close the others of its batch are to it; added to its features.
+
+    Salimans et al. 2016, section 3.2, https://arxiv.org/abs/1606.03498: a trained kernel turns each
+    sample's features into `kernels` rows of `row` numbers. For each row the output is the sum over
+    the batch of exp(-distance), the L1 distance of the two samples' rows; the sample itself adds 1.
+    The sum grows with the batch: train and judge with batches of one size.
+
+    Args:
+        kernels: numbers that are added to each sample's features.
+        row: numbers that are compared for each of them.
+
+    Input (batch, features), output (batch, features + kernels).
+    """
+
+    def __init__(self, kernels=16, row=8, **kwargs):
+        super().__init__(**kwargs)
+        (self.kernels,) = _check_sizes("kernels", kernels)
+        (self.row,) = _check_sizes("row", row)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], self.kernels * self.row),
+            initializer=keras.initializers.RandomNormal(stddev=0.05),
+        )
+
+    def call(self, inputs):
+        rows = ops.reshape(inputs @ self.kernel, (-1, self.kernels, self.row))
+        distances = ops.sum(ops.abs(rows[:, None] - rows[None]), axis=-1)  # (batch, batch, kernels)
+        return ops.concatenate([inputs, ops.sum(ops.exp(-distances), axis=1)], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + self.kernels)
+
+    def get_config(self):
+        return {**super().get_config(), "kernels": self.kernels, "row": self.row}
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class MinibatchStd(_OfBatch):
+    """One more channel, which tells how much the samples of the batch differ.
+
+    The standard deviation over the batch of each feature, averaged over all of them: the same
+    number for every sample and place. Karras et al. 2018, section 3, https://arxiv.org/abs/1710.10196.
+
+    Input (batch, ..., channels), output (batch, ..., channels + 1).
+    """
+
+    def call(self, inputs):
+        variance = ops.mean(ops.square(inputs - ops.mean(inputs, axis=0)), axis=0)
+        std = ops.mean(ops.sqrt(variance + 1e-8))  # the slope of the root of 0 would be infinite
+        return ops.concatenate([inputs, ops.full_like(inputs[..., :1], std)], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+
 def _choose(builders, variant):
     if variant not in builders:
         names = ", ".join(map(repr, builders))

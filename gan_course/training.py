@@ -81,18 +81,41 @@ def _check_slopes(discriminator):
         )
 
 
-def _check_networks(generator, discriminator, latent_dim):
+def packed(samples, count):
+    """Samples in groups of `count`, put together along the last axis; a remainder is left out.
+
+    Args:
+        samples: (batch, ..., channels).
+        count: samples in a group.
+
+    Returns:
+        tf.Tensor: (batch // count, ..., count * channels).
+    """
+    if count == 1:
+        return samples
+    groups = tf.shape(samples)[0] // count
+    return tf.concat([samples[i * groups : (i + 1) * groups] for i in range(count)], axis=-1)
+
+
+def _check_networks(generator, discriminator, latent_dim, pack):
     if _shape_of(generator, "generator", "input") != (latent_dim,):
         raise ValueError(
             f"generator must take latent vectors of shape ({latent_dim},), because "
             f"latent_dim={latent_dim!r}; it takes {_shape_of(generator, 'generator', 'input')}."
         )
+    metrics.check_count("pack", pack)
     made = _shape_of(generator, "generator", "output")
     judged = _shape_of(discriminator, "discriminator", "input")
-    if made != judged:
+    if (*made[:-1], pack * made[-1]) != judged:
         raise ValueError(
             f"discriminator must take what generator makes: the generator makes {made}, "
-            f"the discriminator takes {judged}. Give both the same image shape."
+            f"the discriminator takes {judged}. "
+            + (
+                "Give both the same image shape."
+                if pack == 1
+                else f"With pack={pack} it judges so many samples at once, put together along the "
+                f"last axis: it should take {(*made[:-1], pack * made[-1])}."
+            )
         )
     if _shape_of(discriminator, "discriminator", "output") != (1,):
         raise ValueError(
@@ -120,6 +143,10 @@ class GAN(keras.Model):
         discriminator: keras.Model, samples (batch, ...) -> logits (batch, 1).
         latent_dim: numbers in a latent vector.
         seed: whole number from which all latent vectors of the training are drawn.
+        pack: samples that the discriminator judges at once, all real or all generated, put together
+            along the last axis (PacGAN, Lin et al. 2018, https://arxiv.org/abs/1712.04086). A
+            generator without variety gives itself away so. For as many judgements a step as
+            without, take batches `pack` times as large.
 
     Raises:
         ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
@@ -131,13 +158,14 @@ class GAN(keras.Model):
         images = gan.generate(16)
     """
 
-    def __init__(self, generator, discriminator, latent_dim, seed=0, name="gan", **kwargs):
+    def __init__(self, generator, discriminator, latent_dim, seed=0, pack=1, name="gan", **kwargs):
         super().__init__(name=name, **kwargs)
-        _check_networks(generator, discriminator, latent_dim)
+        _check_networks(generator, discriminator, latent_dim, pack)
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = latent_dim
         self.seed = seed
+        self.pack = int(pack)
         self.built = True  # both networks are, and a GAN has no `call` that Keras could build
         latents = tf.TensorSpec((None, latent_dim), tf.float32)
         self._sample = tf.function(
@@ -154,6 +182,7 @@ class GAN(keras.Model):
         discriminator_steps=1,
         label_noise=0.0,
         clip_weights=None,
+        diversity=None,
         **kwargs,
     ):
         """Choose the game and the two optimizers.
@@ -173,6 +202,8 @@ class GAN(keras.Model):
                 discriminator's loss. Not the same as label smoothing: see lesson 03.
             clip_weights: after each step, clip the discriminator's weights to [-c, c] (Arjovsky et
                 al. 2017, https://arxiv.org/abs/1701.07875, take 0.01).
+            diversity: a function of the generator's latent vectors and samples that is added to its
+                loss, such as `losses.ModeSeeking()`; "g_loss" stays the loss of the game.
             **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
 
         Raises:
@@ -200,6 +231,7 @@ class GAN(keras.Model):
         self.loss, self.penalty = loss, penalties
         self.discriminator_steps = int(discriminator_steps)
         self.label_noise, self.clip_weights = label_noise, clip_weights
+        self.diversity = diversity
         self.generator_optimizer, self.discriminator_optimizer = optimizers
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -208,7 +240,7 @@ class GAN(keras.Model):
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
         if penalties:
             self.penalty_tracker = keras.metrics.Mean("penalty")
-        images = tf.TensorSpec((None, *self.discriminator.input_shape[1:]), tf.float32)
+        images = tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
         self._compiled_step = tf.function(self.train_step, input_signature=[images])
 
     def noise(self, count, stream=0):
@@ -256,8 +288,7 @@ class GAN(keras.Model):
             batch_size = tf.shape(real_images)[0]
             fake_images = self.generator(self.noise(batch_size, stream=i), training=True)
             with tf.GradientTape() as tape:
-                real_logits = self.discriminator(real_images, training=True)
-                fake_logits = self.discriminator(fake_images, training=True)
+                real_logits, fake_logits = self._judge(real_images), self._judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, i)
                 penalty = self._penalty(real_images, fake_images, i)
                 d_cost = d_loss + penalty
@@ -266,9 +297,13 @@ class GAN(keras.Model):
 
         latents = self.noise(batch_size, stream=self.discriminator_steps)
         with tf.GradientTape() as tape:
-            logits = self.discriminator(self.generator(latents, training=True), training=True)
-            g_loss = self.loss.generator_loss(logits, self._real_logits_again(real_images))
-        self._apply(self.generator_optimizer, tape, g_loss, self.generator)
+            fake_images = self.generator(latents, training=True)
+            judge = self._judge_of_generator(real_images, fake_images)
+            needs_real = getattr(self.loss, "needs_real_logits", False)
+            real_again = judge(real_images) if needs_real else None
+            g_loss = self.loss.generator_loss(judge(fake_images), real_again)
+            g_cost = g_loss + self._diversity(latents, fake_images)
+        self._apply(self.generator_optimizer, tape, g_cost, self.generator)
 
         return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)
 
@@ -280,6 +315,18 @@ class GAN(keras.Model):
             return [images]
         share = tf.shape(images)[0] // count
         return [images[i * share : (i + 1) * share] for i in range(count)]
+
+    def _judge(self, images):
+        """The discriminator's logits while training."""
+        return self.discriminator(packed(images, self.pack), training=True)
+
+    def _judge_of_generator(self, real_images, fake_images):
+        """The function from images to logits that the generator learns from."""
+        return self._judge
+
+    def _diversity(self, latents, fake_images):
+        """What the generator pays if its samples are too much alike."""
+        return 0.0 if self.diversity is None else self.diversity(latents, fake_images)
 
     def _discriminator_loss(self, real_logits, fake_logits, stream):
         """The game's, where label noise lets some real and fake logits change places."""
@@ -296,6 +343,7 @@ class GAN(keras.Model):
 
     def _penalty(self, real_images, fake_images, stream):
         """The sum of all penalties, each in the steps that are its own."""
+        real_images, fake_images = (packed(each, self.pack) for each in (real_images, fake_images))
         total = tf.constant(0.0)
         for number, penalty in enumerate(self.penalty):
             seed = self._seed_of(stream, 2, number)
@@ -312,12 +360,6 @@ class GAN(keras.Model):
         if self.clip_weights is not None:
             for weight in self.discriminator.trainable_variables:
                 weight.assign(tf.clip_by_value(weight, -self.clip_weights, self.clip_weights))
-
-    def _real_logits_again(self, real_images):
-        """What the discriminator now says of real images, if the generator's loss looks at them."""
-        if getattr(self.loss, "needs_real_logits", False):
-            return self.discriminator(real_images, training=True)
-        return None
 
     def _apply(self, optimizer, tape, loss, network):
         """Change one network only: the other one's weights are not in the list.
@@ -454,6 +496,7 @@ class GAN(keras.Model):
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
             "latent_dim": self.latent_dim,
             "seed": self.seed,
+            "pack": self.pack,
         }
 
     @classmethod
@@ -467,7 +510,7 @@ class GAN(keras.Model):
         if not self.compiled:
             return None
         names = ("loss", "generator_optimizer", "discriminator_optimizer", "penalty")
-        names += ("discriminator_steps", "label_noise", "clip_weights")
+        names += ("discriminator_steps", "label_noise", "clip_weights", "diversity")
         names += ("steps_per_execution", "jit_compile", "run_eagerly")
         return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
 
@@ -526,17 +569,87 @@ class SimultaneousGAN(GAN):
         """
         real_images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
 
+        latents = self.noise(tf.shape(real_images)[0])
         with tf.GradientTape() as g_tape:
-            fake_images = self.generator(self.noise(tf.shape(real_images)[0]), training=True)
+            fake_images = self.generator(latents, training=True)
             with tf.GradientTape() as d_tape:
-                real_logits = self.discriminator(real_images, training=True)
-                fake_logits = self.discriminator(fake_images, training=True)
+                real_logits, fake_logits = self._judge(real_images), self._judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
                 penalty = self._penalty(real_images, fake_images, 0)
                 d_cost = d_loss + penalty
             g_loss = self.loss.generator_loss(fake_logits, real_logits)
+            g_cost = g_loss + self._diversity(latents, fake_images)
         self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
         self._clip()
-        self._apply(self.generator_optimizer, g_tape, g_loss, self.generator)
+        self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)
 
         return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class UnrolledGAN(GAN):
+    """A GAN whose generator learns against what the discriminator is about to become.
+
+    In the generator's half of each step the discriminator takes some steps ahead, in thought only,
+    and the generator's gradient flows through all of them: it learns how the discriminator will
+    answer. Follows Metz et al. 2017, https://arxiv.org/abs/1611.02163, where the steps ahead are
+    those of Adam on the same batch, as here. Each costs about as much as a step of the
+    discriminator, and backwards once more. Arguments are those of `GAN`.
+    """
+
+    def compile(self, *args, unrolled_steps=5, **kwargs):
+        """As `GAN.compile`.
+
+        Args:
+            unrolled_steps: how far the generator looks ahead; penalties, label noise and clipping
+                play no part in these steps.
+
+        Raises:
+            ValueError: as `GAN.compile`, or a discriminator's optimizer that is not Adam.
+        """
+        metrics.check_count("unrolled_steps", unrolled_steps)
+        super().compile(*args, **kwargs)
+        if type(self.discriminator_optimizer) is not keras.optimizers.Adam:
+            raise ValueError(
+                "discriminator_optimizer must be keras.optimizers.Adam, whose steps are taken "
+                f"ahead; came {type(self.discriminator_optimizer).__name__}."
+            )
+        self.unrolled_steps = int(unrolled_steps)
+
+    def _judge_of_generator(self, real_images, fake_images):
+        fixed = self.discriminator.non_trainable_variables
+        weights = [tf.convert_to_tensor(each) for each in self.discriminator.trainable_variables]
+        moments = [tf.convert_to_tensor(each) for each in self.discriminator_optimizer._momentums]
+        squares = [tf.convert_to_tensor(each) for each in self.discriminator_optimizer._velocities]
+
+        def judge(images):
+            images = packed(images, self.pack)
+            return self.discriminator.stateless_call(weights, fixed, images, training=True)[0]
+
+        for step in range(1, self.unrolled_steps + 1):
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                d_loss = self.loss.discriminator_loss(judge(real_images), judge(fake_images))
+            gradients = tape.gradient(d_loss, weights)
+            weights, moments, squares = self._adam(weights, gradients, moments, squares, step)
+        return judge
+
+    def _adam(self, weights, gradients, moments, squares, step):
+        """One step of Adam that can be differentiated, some steps from now."""
+        adam = self.discriminator_optimizer
+        count = tf.cast(adam.iterations + step, tf.float32)
+        size = adam.learning_rate * tf.sqrt(1 - adam.beta_2**count) / (1 - adam.beta_1**count)
+        moments = [m + (g - m) * (1 - adam.beta_1) for m, g in zip(moments, gradients, strict=True)]
+        squares = [
+            v + (g * g - v) * (1 - adam.beta_2) for v, g in zip(squares, gradients, strict=True)
+        ]
+        # the root of 0 has an infinite slope; 1e-30 leaves its value as it is
+        moved = [
+            w - size * m / (tf.sqrt(v + 1e-30) + adam.epsilon)
+            for w, m, v in zip(weights, moments, squares, strict=True)
+        ]
+        return moved, moments, squares
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "unrolled_steps": self.unrolled_steps}

@@ -18,7 +18,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gan_course import data
+from gan_course import data, metrics
 
 REAL_MNIST = data.find_copy("mnist")  # asked before any test sets TFDS_DATA_DIR
 SIZES = {"train": 40, "test": 10}  # of the tiny copies made here
@@ -702,3 +702,71 @@ def test_real_mnist_has_the_published_counts(monkeypatch):
     assert (train.images.min(), train.images.max()) == (-1, 1)
     mean = (train.images.mean(dtype=np.float64) + 1) / 2
     assert mean == pytest.approx(0.1307, abs=1e-4)  # as published for pixels in [0, 1]
+
+
+# Mixtures and stacked digits
+
+
+def test_the_ring_has_distinct_modes_at_its_radius():
+    ring = data.ring()
+    assert ring.centers.shape == (8, 2) and len(np.unique(ring.centers.round(4), axis=0)) == 8
+    np.testing.assert_allclose(np.linalg.norm(ring.centers, axis=1), 1, rtol=1e-6)
+
+
+def test_the_grid_is_that_of_the_papers():
+    places = sorted(map(tuple, data.grid().centers.tolist()))
+    assert places == [(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)]
+
+
+@pytest.mark.parametrize("mixture", [data.ring(), data.grid()])
+def test_samples_of_a_mixture_are_perfect(mixture):
+    batch, modes = next(iter(mixture.batches(20_000)))
+    away = batch - mixture.centers[modes]
+    np.testing.assert_allclose(np.std(away), mixture.std, rtol=0.02)
+    for points in (mixture.sample(20_000), batch.numpy()):
+        found = metrics.mode_coverage(points, mixture.centers, mixture.std)
+        assert found.modes == len(mixture.centers)
+        assert found.high_quality == pytest.approx(1 - np.exp(-4.5), abs=0.004)
+
+
+def test_batches_of_a_mixture_are_new_each_time_and_repeatable():
+    first, second = (points.numpy() for points, _ in data.ring().batches(6).take(2))
+    assert not np.array_equal(first, second)
+    again = [points.numpy() for points, _ in data.ring().batches(6).take(2)]
+    np.testing.assert_array_equal([first, second], again)
+    other = next(iter(data.ring().batches(6, seed=1)))[0].numpy()
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: data.ring(modes=0), "modes"),
+        (lambda: data.ring(radius=-1.0), "radius"),
+        (lambda: data.ring(std=0), "std"),
+        (lambda: data.grid(side=2.5), "side"),
+        (lambda: data.grid(spacing=np.inf), "spacing"),
+        (lambda: data.ring().batches(0), "batch_size"),
+        (lambda: data.stacked_mnist(count=0), "count"),
+    ],
+)
+def test_mixtures_refuse_numbers_that_make_no_sense(make, name):
+    with pytest.raises(ValueError, match=name):
+        make()
+
+
+def test_stacked_digits_are_three_digits(copy):
+    stacked, digits = data.stacked_mnist(count=50), data.load("mnist")
+    assert stacked.images.shape == (50, 28, 28, 3) and len(stacked.class_names) == 1_000
+    for image, label in zip(stacked.images, stacked.labels, strict=True):
+        for channel, digit in enumerate(map(int, stacked.class_names[label])):
+            same = (digits.images[..., 0] == image[..., channel]).all(axis=(1, 2))
+            assert set(digits.labels[same]) == {digit}
+    np.testing.assert_array_equal(stacked.images, data.stacked_mnist(count=50).images)
+    assert not np.array_equal(stacked.labels, data.stacked_mnist(count=50, seed=1).labels)
+
+
+def test_without_mnist_the_embedded_digits_are_stacked():
+    assert data.stacked_mnist("test", 5, fallback="digits").name == "stacked_digits"
+    with pytest.raises(data.DatasetUnavailable):
+        data.stacked_mnist()

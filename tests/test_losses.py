@@ -378,3 +378,17 @@ def test_the_dirac_gan(loss, penalty, after_500, after_2000):
     found = dirac(loss=loss, penalty=penalty)
     assert printed(found[0], after_500) == after_500
     assert printed(found[1], after_2000) == after_2000
+
+
+# Mode seeking
+
+
+def test_mode_seeking_of_a_linear_generator_is_the_inverse_of_its_slope():
+    latents = np.random.default_rng(0).normal(size=(10, 4)).astype("float32")
+    cost = losses.ModeSeeking(weight=2.0)
+    assert float(cost(latents, 3 * latents)) == pytest.approx(2 / 3, rel=1e-4)
+    assert float(cost(latents, np.ones((10, 4), "float32"))) == pytest.approx(2 / 1e-5)  # collapsed
+    assert float(cost(latents[:9], 3 * latents[:9])) == pytest.approx(2 / 3, rel=1e-4)
+    assert losses.ModeSeeking.from_config(cost.get_config()).weight == 2.0
+    with pytest.raises(ValueError, match="weight"):
+        losses.ModeSeeking(-1)

@@ -367,3 +367,43 @@ def test_a_discriminator_with_each_normalization(variant):
 def test_normalizations_that_a_variant_does_not_take(variant, came):
     with pytest.raises(ValueError, match=f"normalization must be None or.*came '{came}' for"):
         models.dcgan_discriminator(variant=variant, normalization=came)
+
+
+# Layers that look at the whole batch
+
+
+def test_minibatch_discrimination_sums_over_the_batch():
+    layer = models.MinibatchDiscrimination(kernels=2, row=1)
+    inputs = np.array([[0.0], [1.0], [3.0]], "float32")
+    layer.build(inputs.shape)
+    layer.kernel.assign([[1.0, 10.0]])
+    near, far = np.exp(-1.0 * np.array([1, 2, 3])), np.exp(-10.0 * np.array([1, 2, 3]))
+    expected = [
+        [0, 1 + near[0] + near[2], 1 + far[0] + far[2]],
+        [1, 1 + near[0] + near[1], 1 + far[0] + far[1]],
+        [3, 1 + near[1] + near[2], 1 + far[1] + far[2]],
+    ]
+    np.testing.assert_allclose(layer(inputs), expected, rtol=1e-5)
+    assert layer.compute_output_shape((None, 1)) == (None, 3)
+
+
+def test_minibatch_std_is_one_number_for_all():
+    inputs = np.zeros((2, 2, 2, 3), "float32")
+    inputs[1, ..., 0] = 2.0  # a standard deviation of 1 in one channel of three
+    output = np.array(models.MinibatchStd()(inputs))
+    assert output.shape == (2, 2, 2, 4)
+    np.testing.assert_allclose(output[..., 3], 1 / 3, rtol=1e-3)
+    np.testing.assert_array_equal(output[..., :3], inputs)
+
+
+@pytest.mark.parametrize("layer", [models.MinibatchDiscrimination(3, 2), models.MinibatchStd()])
+def test_layers_of_batches_are_saved_and_have_gradients_for_equal_samples(layer, tmp_path):
+    network = keras.Sequential([keras.Input((4,)), layer, keras.layers.Dense(1)])
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    samples = tf.ones((5, 4))
+    np.testing.assert_array_equal(network(samples), loaded(samples))
+    with tf.GradientTape() as tape:
+        tape.watch(samples)
+        logits = network(samples)
+    assert np.isfinite(tape.gradient(logits, samples)).all()

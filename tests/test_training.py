@@ -734,3 +734,135 @@ def test_half_precision_images_come_in_float32():
     generator = keras.Sequential([keras.Input((3,)), last])
     gan = training.GAN(generator, models.mlp_discriminator((2,), (4,)), latent_dim=3)
     assert gan.generate(4).dtype == np.float32
+
+
+# Cures for mode collapse
+
+
+def points_gan(kind=training.GAN, pack=1, **settings):
+    keras.utils.set_random_seed(0)
+    gan = kind(
+        models.mlp_generator(2, (8,), (2,), None),
+        models.mlp_discriminator((2 * pack,), (8,)),
+        latent_dim=2,
+        pack=pack,
+    )
+    gan.compile(**settings)
+    return gan
+
+
+def test_packed_puts_samples_side_by_side():
+    images = tf.reshape(tf.range(5.0), (5, 1, 1, 1)) * tf.ones((5, 2, 2, 1))
+    pairs = training.packed(images, 2).numpy()
+    assert pairs.shape == (2, 2, 2, 2)
+    assert pairs[:, 0, 0].tolist() == [[0, 2], [1, 3]]  # each once, the fifth is left out
+    assert training.packed(images, 1) is images
+
+
+@pytest.mark.parametrize("kind", [*KINDS, training.UnrolledGAN])
+def test_a_discriminator_of_packs_learns_saves_and_loads(kind, tmp_path):
+    gan = points_gan(kind, pack=3, penalty=losses.GradientPenalty())
+    points = np.random.default_rng(0).normal(size=(13, 2)).astype("float32")
+    before = weights(gan.generator), weights(gan.discriminator)
+    logs = gan.step(points)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert not identical(weights(gan.generator), before[0])
+    assert not identical(weights(gan.discriminator), before[1])
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert loaded.pack == 3
+    loaded.step(points), gan.step(points)
+    assert identical(weights(loaded.generator), weights(gan.generator))
+
+
+def test_packs_that_do_not_fit():
+    networks = models.mlp_generator(2, (8,), (2,), None), models.mlp_discriminator((2,), (8,))
+    with pytest.raises(ValueError, match=r"pack=3.*it should take \(6,\)"):
+        training.GAN(*networks, latent_dim=2, pack=3)
+    with pytest.raises(ValueError, match="pack"):
+        training.GAN(*networks, latent_dim=2, pack=0)
+
+
+def generator_change(gan, points):
+    before = weights(gan.generator)
+    gan.step(points)
+    return [new - old for new, old in zip(weights(gan.generator), before, strict=True)]
+
+
+def plain_and_unrolled(rate, steps=1):
+    """How the generator moves, with a discriminator that learns at some rate."""
+    points = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    found = []
+    for kind, more in ((training.GAN, {}), (training.UnrolledGAN, {"unrolled_steps": steps})):
+        gan = points_gan(
+            kind,
+            generator_optimizer=keras.optimizers.SGD(0.1),
+            discriminator_optimizer=keras.optimizers.Adam(rate, beta_1=0.5),
+            **more,
+        )
+        found.append(generator_change(gan, points))
+    return found
+
+
+def test_an_unrolled_step_with_a_discriminator_that_stands_still_is_a_plain_one():
+    assert close(*plain_and_unrolled(rate=0.0, steps=3))
+    plain, unrolled = plain_and_unrolled(rate=0.1, steps=3)
+    assert not close(plain, unrolled)
+    assert all(np.isfinite(each).all() for each in unrolled)
+
+
+def test_the_steps_ahead_are_those_that_the_discriminator_takes():
+    points = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
+    adam = keras.optimizers.Adam(0.05, beta_1=0.5)
+    gan = points_gan(training.UnrolledGAN, unrolled_steps=3, discriminator_optimizer=adam)
+    gan.step(points)  # the optimizer has moments now
+    fakes = gan.generator(gan.noise(16))
+    ahead = gan._judge_of_generator(points, fakes)(points)
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            logits = gan.discriminator(points), gan.discriminator(fakes)
+            loss = gan.loss.discriminator_loss(*logits)
+        variables = gan.discriminator.trainable_variables
+        adam.apply(tape.gradient(loss, variables), variables)
+    np.testing.assert_allclose(ahead, gan.discriminator(points), rtol=1e-5, atol=1e-6)
+
+
+def test_the_generators_gradient_flows_through_the_steps_ahead():
+    def cost(scale):
+        gan = points_gan(
+            training.UnrolledGAN,
+            unrolled_steps=2,
+            discriminator_optimizer=keras.optimizers.Adam(0.05, beta_1=0.5),
+        )
+        points = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
+        fakes = scale * tf.constant(np.random.default_rng(1).normal(size=(16, 2)), tf.float32)
+        judge = gan._judge_of_generator(points, fakes)
+        return gan.loss.generator_loss(judge(points))  # fakes count in the steps ahead alone
+
+    scale = tf.Variable(1.0)
+    with tf.GradientTape() as tape:
+        value = cost(scale)
+    slope = tape.gradient(value, scale)
+    difference = (cost(1.01) - cost(0.99)) / 0.02
+    assert abs(float(slope)) > 1e-4
+    np.testing.assert_allclose(slope, difference, rtol=0.05)
+
+
+def test_unrolling_needs_adam():
+    with pytest.raises(ValueError, match="Adam"):
+        points_gan(training.UnrolledGAN, discriminator_optimizer=keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="unrolled_steps"):
+        points_gan(training.UnrolledGAN, unrolled_steps=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_diversity_is_paid_by_the_generator_alone(kind):
+    points = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    moved = {}
+    for weight in (0.0, 5.0):
+        gan = points_gan(kind, diversity=losses.ModeSeeking(weight))
+        logs = gan.step(points)
+        moved[weight] = (weights(gan.generator), weights(gan.discriminator), logs["g_loss"])
+    assert identical(moved[0.0][1], moved[5.0][1])
+    assert not identical(moved[0.0][0], moved[5.0][0])
+    assert float(moved[0.0][2]) == float(moved[5.0][2])
