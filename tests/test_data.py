@@ -725,7 +725,7 @@ def test_samples_of_a_mixture_are_perfect(mixture):
     np.testing.assert_allclose(np.std(away), mixture.std, rtol=0.02)
     for points in (mixture.sample(20_000), batch.numpy()):
         found = metrics.mode_coverage(points, mixture.centers, mixture.std)
-        assert found.modes == len(mixture.centers)
+        assert found.captured == len(mixture.centers)
         assert found.high_quality == pytest.approx(1 - np.exp(-4.5), abs=0.004)
 
 
