@@ -312,12 +312,12 @@ class HealthMonitor(keras.callbacks.Callback):
             (self.count, gan.latent_dim), [self.seed, 0], alg="philox"
         )
         with tf.GradientTape(persistent=True) as tape:
-            fake_logits = gan.discriminator(gan.generator(latents, training=True), training=True)
-            real_logits = gan.discriminator(self.real_images, training=True)
+            fake_logits = gan.judge(gan.generator(latents, training=True))
+            real_logits = gan.judge(self.real_images)
             loss = gan.loss.generator_loss(fake_logits, real_logits)
         scale = tf.constant(_SCALE)
         gradients = tape.gradient(loss, weights, output_gradients=scale)
-        slopes = tape.gradient(loss, fake_logits) * self.count
+        slopes = tape.gradient(loss, fake_logits) * tf.size(fake_logits, tf.float32)
         return tf.linalg.global_norm(gradients) / scale, tf.reduce_mean(tf.abs(slopes))
 
     def _tell(self, problem, seen):

@@ -288,7 +288,7 @@ class GAN(keras.Model):
             batch_size = tf.shape(real_images)[0]
             fake_images = self.generator(self.noise(batch_size, stream=i), training=True)
             with tf.GradientTape() as tape:
-                real_logits, fake_logits = self._judge(real_images), self._judge(fake_images)
+                real_logits, fake_logits = self.judge(real_images), self.judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, i)
                 penalty = self._penalty(real_images, fake_images, i)
                 d_cost = d_loss + penalty
@@ -316,13 +316,13 @@ class GAN(keras.Model):
         share = tf.shape(images)[0] // count
         return [images[i * share : (i + 1) * share] for i in range(count)]
 
-    def _judge(self, images):
-        """The discriminator's logits while training."""
+    def judge(self, images):
+        """The discriminator's logits while training, (batch // pack, 1)."""
         return self.discriminator(packed(images, self.pack), training=True)
 
     def _judge_of_generator(self, real_images, fake_images):
         """The function from images to logits that the generator learns from."""
-        return self._judge
+        return self.judge
 
     def _diversity(self, latents, fake_images):
         """What the generator pays if its samples are too much alike."""
@@ -573,7 +573,7 @@ class SimultaneousGAN(GAN):
         with tf.GradientTape() as g_tape:
             fake_images = self.generator(latents, training=True)
             with tf.GradientTape() as d_tape:
-                real_logits, fake_logits = self._judge(real_images), self._judge(fake_images)
+                real_logits, fake_logits = self.judge(real_images), self.judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
                 penalty = self._penalty(real_images, fake_images, 0)
                 d_cost = d_loss + penalty

@@ -388,11 +388,15 @@ def test_a_game_that_comes_to_rest_does_not_swing():
     assert problems(circling(losses.R1(1.0))) == []
 
 
-def test_a_healthy_run_is_told_to_be_healthy(capsys):
+@pytest.mark.parametrize("pack", [1, 2])
+def test_a_healthy_run_is_told_to_be_healthy(pack, capsys):
     keras.utils.set_random_seed(0)
     points = np.random.default_rng(0).normal(size=(256, 2)).astype("float32")
     gan = training.GAN(
-        models.mlp_generator(2, (16,), (2,), None), models.mlp_discriminator((2,), (16,)), 2
+        models.mlp_generator(2, (16,), (2,), None),
+        models.mlp_discriminator((2 * pack,), (16,)),
+        latent_dim=2,
+        pack=pack,
     )
     adam = {"learning_rate": 2e-3, "beta_1": 0.5}
     gan.compile(
