@@ -93,6 +93,7 @@ def packed(samples, count):
     """
     if count == 1:
         return samples
+    samples = tf.convert_to_tensor(samples)
     groups = tf.shape(samples)[0] // count
     return tf.concat([samples[i * groups : (i + 1) * groups] for i in range(count)], axis=-1)
 
