@@ -191,7 +191,7 @@ _PROBLEMS = {
         "the generator makes one image, or a few, again and again: mode collapse. (Whether kinds "
         "are missing among many images is not seen here: metrics.class_coverage counts them.)",
         "a lower learning rate for the generator, a penalty such as losses.R1(), the relativistic "
-        "loss.",
+        "loss, a discriminator that judges packs of images (GAN(..., pack=2)).",
     ),
     "the losses swing": (
         "the players go round in circles: each answers the other's last move, and both are late.",
@@ -312,11 +312,12 @@ class HealthMonitor(keras.callbacks.Callback):
             (self.count, gan.latent_dim), [self.seed, 0], alg="philox"
         )
         with tf.GradientTape(persistent=True) as tape:
-            fake_logits = gan.judge(gan.generator(latents, training=True))
-            real_logits = gan.judge(self.real_images)
+            fakes = gan.generator(latents, training=True)
+            cost = gan._generator_loss(self.real_images, fakes) + gan._diversity(latents, fakes)
+            fake_logits, real_logits = gan.judge(fakes), gan.judge(self.real_images)
             loss = gan.loss.generator_loss(fake_logits, real_logits)
         scale = tf.constant(_SCALE)
-        gradients = tape.gradient(loss, weights, output_gradients=scale)
+        gradients = tape.gradient(cost, weights, output_gradients=scale)
         slopes = tape.gradient(loss, fake_logits) * tf.size(fake_logits, tf.float32)
         return tf.linalg.global_norm(gradients) / scale, tf.reduce_mean(tf.abs(slopes))
 

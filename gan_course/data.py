@@ -173,7 +173,12 @@ class Mixture:
     std: float
 
     def sample(self, count, seed=0):
-        """Return points, float32 (count, 2); the same seed gives the same ones."""
+        """Return points, float32 (count, 2); the same seed gives the same ones.
+
+        Raises:
+            ValueError: if `count` is not a whole number of at least 1.
+        """
+        _check_whole("count", count)
         rng = np.random.default_rng(seed)
         modes = rng.integers(0, len(self.centers), count)
         points = self.centers[modes] + rng.normal(0, self.std, (count, 2))
@@ -184,6 +189,9 @@ class Mixture:
 
         Points are float32 (batch_size, 2), each drawn anew, modes int32 (batch_size,), an index
         into `centers`. Train with `fit(..., steps_per_epoch=...)`.
+
+        Raises:
+            ValueError: if `batch_size` is not a whole number of at least 1.
         """
         _check_whole("batch_size", batch_size)
         import tensorflow as tf
@@ -265,6 +273,10 @@ def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
 
     Returns:
         Images: (count, 28, 28, 3), with labels from 0 to 999: hundreds are the first channel.
+
+    Raises:
+        ValueError: if an argument is none of these.
+        DatasetUnavailable, DatasetBroken: as `load`.
     """
     _check_whole("count", count)
     digits = load("mnist", split, fallback)

@@ -394,8 +394,9 @@ class ModeSeeking:
     """A cost for the generator if different latent vectors give samples that are much alike.
 
     weight / (distance of samples / distance of latent vectors + 1e-5), both mean absolute
-    differences over the batch, whose first half is compared with its second one: Mao et al. 2019,
-    https://arxiv.org/abs/1903.05628. For `GAN.compile(diversity=...)`.
+    differences over the batch, whose first half is compared with its second one. Mao et al. 2019,
+    https://arxiv.org/abs/1903.05628, make that ratio large; their code makes its inverse small, as
+    here. For `GAN.compile(diversity=...)`.
 
     Args:
         weight: a number of at least 0.
@@ -412,7 +413,7 @@ class ModeSeeking:
         half = tf.shape(latents)[0] // 2
         apart = [
             tf.reduce_mean(tf.abs(each[:half] - each[half : 2 * half]))
-            for each in (latents, samples)
+            for each in (tf.cast(latents, tf.float32), tf.cast(samples, tf.float32))
         ]
         return self.weight / (apart[1] / apart[0] + 1e-5)
 

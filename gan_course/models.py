@@ -100,10 +100,10 @@ def _doublings(name, shape):
     side, count = shape[0], 0
     while side % 2 == 0 and side >= 8:
         side, count = side // 2, count + 1
-    if len(shape) != 3 or shape[0] != shape[1] or count < 2 or side > 7 or shape[2] not in (1, 3):
+    if len(shape) != 3 or shape[0] != shape[1] or count < 2 or side > 7:
         raise ValueError(
-            f"{name} must be (side, side, 1 or 3), with a side of 4 to 7 times 4, 8, 16 and so on, "
-            f"such as 28, 32 or 64; came {shape}."
+            f"{name} must be (side, side, channels), with a side of 4 to 7 times 4, 8, 16 and so "
+            f"on, such as 28, 32 or 64; came {shape}."
         )
     return count
 
@@ -125,8 +125,7 @@ def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", n
 
     Args:
         latent_dim: numbers in a latent vector.
-        output_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
-            channels.
+        output_shape: (side, side, channels), with a side of 28, 32, 64 or the like.
         variant: "course", "small", "paper" or "tensorflow".
 
     Returns:
@@ -158,8 +157,8 @@ def dcgan_discriminator(
     - "tensorflow": kernels of 5x5, dropout and no BatchNorm.
 
     Args:
-        input_shape: (side, side, channels), with a side of 28, 32, 64 or the like, and 1 or 3
-            channels.
+        input_shape: (side, side, channels), with a side of 28, 32, 64 or the like; packs of images
+            have more than 3 channels.
         variant: "course", "small", "paper" or "tensorflow".
         normalization: None for the variant's own; "course" and "small" also take "batch" (their
             own), "spectral" (`SpectralNormalization` of every layer) and "none".
@@ -238,7 +237,8 @@ class SpectralNormalization(layers.Wrapper):
         u, v = ops.stop_gradient(u), ops.stop_gradient(v)
         sigma = ops.sum((v @ matrix) * u)
         kernel = self.layer.kernel
-        with keras.StatelessScope(state_mapping=[(kernel, kernel / sigma)]):
+        others = [(each, each.value) for each in self.layer.variables if each is not kernel]
+        with keras.StatelessScope(state_mapping=[(kernel, kernel / sigma), *others]):
             return self.layer(inputs)
 
     def compute_output_shape(self, input_shape):
@@ -257,9 +257,10 @@ class MinibatchDiscrimination(_OfBatch):
     """For each sample, how close the others of its batch are to it; added to its features.
 
     Salimans et al. 2016, section 3.2, https://arxiv.org/abs/1606.03498: a trained kernel turns each
-    sample's features into `kernels` rows of `row` numbers. For each row the output is the sum over
-    the batch of exp(-distance), the L1 distance of the two samples' rows; the sample itself adds 1.
-    The sum grows with the batch: train and judge with batches of one size.
+    sample's features into `kernels` rows of `row` numbers. For each row the output is the mean of
+    exp(-distance) over the other samples, the L1 distance of the two rows: 1 where all are the
+    same, near 0 where they differ. (The paper takes the sum, which grows with the batch.) On
+    several devices a batch is that of one device.
 
     Args:
         kernels: numbers that are added to each sample's features.
@@ -274,16 +275,20 @@ class MinibatchDiscrimination(_OfBatch):
         (self.row,) = _check_sizes("row", row)
 
     def build(self, input_shape):
+        features = input_shape[-1]  # distances begin at about 1, however many there are
+        stddev = 1 / (self.row * math.sqrt(features))
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(input_shape[-1], self.kernels * self.row),
-            initializer=keras.initializers.RandomNormal(stddev=0.05),
+            shape=(features, self.kernels * self.row),
+            initializer=keras.initializers.RandomNormal(stddev=stddev),
         )
 
     def call(self, inputs):
         rows = ops.reshape(inputs @ self.kernel, (-1, self.kernels, self.row))
         distances = ops.sum(ops.abs(rows[:, None] - rows[None]), axis=-1)  # (batch, batch, kernels)
-        return ops.concatenate([inputs, ops.sum(ops.exp(-distances), axis=1)], axis=-1)
+        others = ops.maximum(ops.shape(inputs)[0] - 1, 1)
+        closeness = (ops.sum(ops.exp(-distances), axis=1) - 1) / ops.cast(others, "float32")
+        return ops.concatenate([inputs, closeness], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + self.kernels)

@@ -44,7 +44,7 @@ def _scaled(optimizer):
     return keras.optimizers.LossScaleOptimizer(optimizer)
 
 
-def _check_settings(discriminator_steps, label_noise, clip_weights):
+def _check_settings(discriminator_steps, label_noise, clip_weights, diversity):
     metrics.check_count("discriminator_steps", discriminator_steps)
     if not isinstance(label_noise, numbers.Real) or not 0 <= label_noise < 0.5:
         raise ValueError(
@@ -57,45 +57,54 @@ def _check_settings(discriminator_steps, label_noise, clip_weights):
             f"clip_weights must be None or a number above 0, came {clip_weights!r}. "
             "Example: clip_weights=0.01."
         )
+    if diversity is not None and (isinstance(diversity, type) or not callable(diversity)):
+        raise ValueError(
+            "diversity must be None or a function of latent vectors and samples, for example "
+            f"losses.ModeSeeking(); came {diversity!r}."
+        )
 
 
-def _check_slopes(discriminator):
-    """A penalty needs the second derivatives of the discriminator; some layers have wrong ones."""
+def _check_slopes(discriminator, cause):
+    """Some layers have wrong second derivatives; `cause` needs those of the discriminator."""
     for layer in discriminator._flatten_layers():
         if getattr(layer, "interpolation", "nearest") != "nearest":
             raise ValueError(
                 f"discriminator must not hold {layer.name} with interpolation="
-                f"{layer.interpolation!r} when there is a penalty: TensorFlow has no second "
-                "derivative of it, and the penalty's gradient would be wrong without a word. Use "
+                f"{layer.interpolation!r} when there is a {cause}: TensorFlow has no second "
+                f"derivative of it, and the {cause}'s gradient would be wrong without a word. Use "
                 "interpolation='nearest' or pooling."
             )
     averaging = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization)
     found = [each.name for each in discriminator._flatten_layers() if isinstance(each, averaging)]
     if found:
         warnings.warn(
-            f"The discriminator normalizes by means and variances ({', '.join(found)}), and its "
-            "penalty's gradient will be off by some percent: TensorFlow leaves out a part of their "
-            "second derivative. With BatchNorm an image's slope depends on the other images of its "
-            "batch, too. Better take a discriminator without, as the papers of the penalties do.",
+            f"The discriminator normalizes by means and variances ({', '.join(found)}), and the "
+            f"{cause}'s gradient will be off by some percent: TensorFlow leaves out a part of "
+            "their second derivative. With BatchNorm an image's slope depends on the other images "
+            "of its batch, too. Better take a discriminator without, as the papers of penalties do.",
             stacklevel=3,
         )
 
 
 def packed(samples, count):
-    """Samples in groups of `count`, put together along the last axis; a remainder is left out.
+    """Samples in groups of `count`, put together along the last axis.
+
+    With `n = batch // count` groups, group i holds the samples i, i + n, i + 2 n and so on; what
+    remains is left out. A batch of fewer than `count` samples fills one group by repeating some.
 
     Args:
         samples: (batch, ..., channels).
-        count: samples in a group.
+        count: samples in a group; with 1 they are returned as they are.
 
     Returns:
-        tf.Tensor: (batch // count, ..., count * channels).
+        tf.Tensor: (n, ..., count * channels).
     """
     if count == 1:
         return samples
-    samples = tf.convert_to_tensor(samples)
-    groups = tf.shape(samples)[0] // count
-    return tf.concat([samples[i * groups : (i + 1) * groups] for i in range(count)], axis=-1)
+    batch = tf.shape(samples)[0]
+    groups = tf.maximum(batch // count, 1)
+    samples = tf.gather(samples, tf.range(groups * count) % batch)
+    return tf.concat(tf.split(samples, count), axis=-1)
 
 
 def _check_networks(generator, discriminator, latent_dim, pack):
@@ -141,13 +150,14 @@ class GAN(keras.Model):
 
     Args:
         generator: keras.Model, latent vectors (batch, latent_dim) -> samples (batch, ...).
-        discriminator: keras.Model, samples (batch, ...) -> logits (batch, 1).
+        discriminator: keras.Model, samples (batch, ...) -> logits (batch, 1); with packs
+            (batch // pack, ..., pack * channels) -> (batch // pack, 1).
         latent_dim: numbers in a latent vector.
         seed: whole number from which all latent vectors of the training are drawn.
         pack: samples that the discriminator judges at once, all real or all generated, put together
             along the last axis (PacGAN, Lin et al. 2018, https://arxiv.org/abs/1712.04086). A
-            generator without variety gives itself away so. For as many judgements a step as
-            without, take batches `pack` times as large.
+            generator without variety gives itself away so. Accuracy, label noise and penalties
+            are then those of packs; for as many of them a step, take `pack` times as large batches.
 
     Raises:
         ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
@@ -203,8 +213,9 @@ class GAN(keras.Model):
                 discriminator's loss. Not the same as label smoothing: see lesson 03.
             clip_weights: after each step, clip the discriminator's weights to [-c, c] (Arjovsky et
                 al. 2017, https://arxiv.org/abs/1701.07875, take 0.01).
-            diversity: a function of the generator's latent vectors and samples that is added to its
-                loss, such as `losses.ModeSeeking()`; "g_loss" stays the loss of the game.
+            diversity: a function of the generator's latent vectors and samples whose value is added
+                to its loss, such as `losses.ModeSeeking()`. The logs then hold it as "diversity";
+                "g_loss" stays the loss of the game.
             **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
 
         Raises:
@@ -212,9 +223,9 @@ class GAN(keras.Model):
                 range, or a penalty on a discriminator whose second derivatives are wrong.
         """
         loss, penalties = losses.get(loss), losses.penalties(penalty)
-        _check_settings(discriminator_steps, label_noise, clip_weights)
+        _check_settings(discriminator_steps, label_noise, clip_weights, diversity)
         if penalties:
-            _check_slopes(self.discriminator)
+            _check_slopes(self.discriminator, "penalty")
         optimizers = [
             keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
             for given in (generator_optimizer, discriminator_optimizer)
@@ -241,6 +252,8 @@ class GAN(keras.Model):
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
         if penalties:
             self.penalty_tracker = keras.metrics.Mean("penalty")
+        if diversity is not None:
+            self.diversity_tracker = keras.metrics.Mean("diversity")
         images = tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
         self._compiled_step = tf.function(self.train_step, input_signature=[images])
 
@@ -282,8 +295,8 @@ class GAN(keras.Model):
 
         Returns:
             dict: means since the start of the epoch of "d_loss", "g_loss" and "d_accuracy", the
-            share of real and generated images that the discriminator classifies correctly; with
-            penalties also of "penalty".
+            share of real and generated images that the discriminator classifies correctly; where
+            there are such costs, also of "penalty" and "diversity".
         """
         for i, real_images in enumerate(self._shares(data)):
             batch_size = tf.shape(real_images)[0]
@@ -299,14 +312,12 @@ class GAN(keras.Model):
         latents = self.noise(batch_size, stream=self.discriminator_steps)
         with tf.GradientTape() as tape:
             fake_images = self.generator(latents, training=True)
-            judge = self._judge_of_generator(real_images, fake_images)
-            needs_real = getattr(self.loss, "needs_real_logits", False)
-            real_again = judge(real_images) if needs_real else None
-            g_loss = self.loss.generator_loss(judge(fake_images), real_again)
-            g_cost = g_loss + self._diversity(latents, fake_images)
+            g_loss = self._generator_loss(real_images, fake_images)
+            diversity = self._diversity(latents, fake_images)
+            g_cost = g_loss + diversity
         self._apply(self.generator_optimizer, tape, g_cost, self.generator)
 
-        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)
+        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
 
     def _shares(self, data):
         """The real images, in as many batches of one size as the discriminator makes steps."""
@@ -321,9 +332,13 @@ class GAN(keras.Model):
         """The discriminator's logits while training, (batch // pack, 1)."""
         return self.discriminator(packed(images, self.pack), training=True)
 
-    def _judge_of_generator(self, real_images, fake_images):
-        """The function from images to logits that the generator learns from."""
-        return self.judge
+    def _generator_loss(self, real_images, fake_images):
+        """The game's; some losses ask again what the discriminator, as it is now, says of both."""
+        fake_logits = self.judge(fake_images)
+        needs_real = getattr(self.loss, "needs_real_logits", False)
+        return self.loss.generator_loss(
+            fake_logits, self.judge(real_images) if needs_real else None
+        )
 
     def _diversity(self, latents, fake_images):
         """What the generator pays if its samples are too much alike."""
@@ -373,7 +388,7 @@ class GAN(keras.Model):
         )
         optimizer.apply(gradients, network.trainable_variables)
 
-    def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty):
+    def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty, diversity):
         boundary = getattr(self.loss, "boundary", 0.0)
         if boundary is None:
             correct = real_logits > fake_logits
@@ -386,6 +401,9 @@ class GAN(keras.Model):
         if self.penalty:
             self.penalty_tracker.update_state(penalty)
             trackers.append(self.penalty_tracker)
+        if self.diversity is not None:
+            self.diversity_tracker.update_state(diversity)
+            trackers.append(self.diversity_tracker)
         return {tracker.name: tracker.result() for tracker in trackers}
 
     def step(self, images):
@@ -579,12 +597,13 @@ class SimultaneousGAN(GAN):
                 penalty = self._penalty(real_images, fake_images, 0)
                 d_cost = d_loss + penalty
             g_loss = self.loss.generator_loss(fake_logits, real_logits)
-            g_cost = g_loss + self._diversity(latents, fake_images)
+            diversity = self._diversity(latents, fake_images)
+            g_cost = g_loss + diversity
         self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
         self._clip()
         self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)
 
-        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty)
+        return self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
 
 
 @keras.saving.register_keras_serializable("gan_course")
@@ -593,64 +612,105 @@ class UnrolledGAN(GAN):
 
     In the generator's half of each step the discriminator takes some steps ahead, in thought only,
     and the generator's gradient flows through all of them: it learns how the discriminator will
-    answer. Follows Metz et al. 2017, https://arxiv.org/abs/1611.02163, where the steps ahead are
-    those of Adam on the same batch, as here. Each costs about as much as a step of the
-    discriminator, and backwards once more. Arguments are those of `GAN`.
+    answer. Follows Metz et al. 2017, https://arxiv.org/abs/1611.02163, where the game is a
+    zero-sum one: the generator makes the discriminator's loss large, that for real images, too,
+    since they are judged by a discriminator that the generator has moved. The steps ahead are those
+    of Adam, on the same batch (the paper begins them one step earlier). Each costs about as much as
+    a step of the discriminator, and backwards once more. Arguments are those of `GAN`.
     """
 
-    def compile(self, *args, unrolled_steps=5, **kwargs):
+    def compile(
+        self,
+        loss="non_saturating",
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        unrolled_steps=5,
+        **kwargs,
+    ):
         """As `GAN.compile`.
 
         Args:
-            unrolled_steps: how far the generator looks ahead; penalties, label noise and clipping
-                play no part in these steps.
+            loss: its discriminator's half is played for, by both.
+            discriminator_optimizer: `keras.optimizers.Adam`, without amsgrad, clipping, weight
+                decay or accumulation; its learning rate counts as it is now.
+            unrolled_steps: how far the generator looks ahead. Penalties, label noise and clipping
+                of weights play no part there; on several devices each looks at its own images.
 
         Raises:
-            ValueError: as `GAN.compile`, or a discriminator's optimizer that is not Adam.
+            ValueError: as `GAN.compile`; another optimizer, or networks that compute in float16.
         """
         metrics.check_count("unrolled_steps", unrolled_steps)
-        super().compile(*args, **kwargs)
-        if type(self.discriminator_optimizer) is not keras.optimizers.Adam:
+        discriminator_optimizer = keras.optimizers.get(
+            discriminator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
+        )
+        _check_adam(discriminator_optimizer)
+        if any(layer.compute_dtype == "float16" for layer in self._flatten_layers()):
             raise ValueError(
-                "discriminator_optimizer must be keras.optimizers.Adam, whose steps are taken "
-                f"ahead; came {type(self.discriminator_optimizer).__name__}."
+                "generator and discriminator must not compute in float16 where steps are unrolled: "
+                "gradients of gradients get lost in it. Use float32 or mixed_bfloat16."
             )
+        _check_slopes(self.discriminator, "step ahead")
         self.unrolled_steps = int(unrolled_steps)
+        super().compile(loss, generator_optimizer, discriminator_optimizer, **kwargs)
 
-    def _judge_of_generator(self, real_images, fake_images):
-        fixed = self.discriminator.non_trainable_variables
-        weights = [tf.convert_to_tensor(each) for each in self.discriminator.trainable_variables]
-        moments = [tf.convert_to_tensor(each) for each in self.discriminator_optimizer._momentums]
-        squares = [tf.convert_to_tensor(each) for each in self.discriminator_optimizer._velocities]
+    def _generator_loss(self, real_images, fake_images):
+        judge = self._discriminator_ahead(real_images, fake_images)
+        return -self.loss.discriminator_loss(judge(real_images), judge(fake_images))
+
+    def _discriminator_ahead(self, real_images, fake_images):
+        """The discriminator after its next steps, a function from images to logits."""
+        network, adam = self.discriminator, self.discriminator_optimizer
+        weights, states, moments, squares = (
+            [tf.convert_to_tensor(each) for each in variables]
+            for variables in (
+                network.trainable_variables,
+                network.non_trainable_variables,
+                adam._momentums,
+                adam._velocities,
+            )
+        )
 
         def judge(images):
+            nonlocal states
             images = packed(images, self.pack)
-            return self.discriminator.stateless_call(weights, fixed, images, training=True)[0]
+            logits, states = network.stateless_call(weights, states, images, training=True)
+            return logits
 
         for step in range(1, self.unrolled_steps + 1):
             with tf.GradientTape() as tape:
                 tape.watch(weights)
                 d_loss = self.loss.discriminator_loss(judge(real_images), judge(fake_images))
             gradients = tape.gradient(d_loss, weights)
-            weights, moments, squares = self._adam(weights, gradients, moments, squares, step)
+            weights, moments, squares = _adam(adam, step, weights, gradients, moments, squares)
         return judge
-
-    def _adam(self, weights, gradients, moments, squares, step):
-        """One step of Adam that can be differentiated, some steps from now."""
-        adam = self.discriminator_optimizer
-        count = tf.cast(adam.iterations + step, tf.float32)
-        size = adam.learning_rate * tf.sqrt(1 - adam.beta_2**count) / (1 - adam.beta_1**count)
-        moments = [m + (g - m) * (1 - adam.beta_1) for m, g in zip(moments, gradients, strict=True)]
-        squares = [
-            v + (g * g - v) * (1 - adam.beta_2) for v, g in zip(squares, gradients, strict=True)
-        ]
-        # the root of 0 has an infinite slope; 1e-30 leaves its value as it is
-        moved = [
-            w - size * m / (tf.sqrt(v + 1e-30) + adam.epsilon)
-            for w, m, v in zip(weights, moments, squares, strict=True)
-        ]
-        return moved, moments, squares
 
     def get_compile_config(self):
         config = super().get_compile_config()
         return config and {**config, "unrolled_steps": self.unrolled_steps}
+
+
+def _check_adam(optimizer):
+    options = ("amsgrad", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+    options += ("gradient_accumulation_steps",)
+    given = [name for name in options if getattr(optimizer, name, None)]
+    if type(optimizer) is not keras.optimizers.Adam or given:
+        came = f"{type(optimizer).__name__} with {', '.join(given) or 'its defaults'}"
+        raise ValueError(
+            "discriminator_optimizer must be a plain keras.optimizers.Adam, whose steps the "
+            f"generator can foresee; came {came}."
+        )
+
+
+def _adam(optimizer, ahead, weights, gradients, moments, squares):
+    """What a step of Adam makes of lists of tensors, so many steps ahead; differentiable."""
+    beta_1, beta_2 = optimizer.beta_1, optimizer.beta_2
+    count = tf.cast(optimizer.iterations + ahead, tf.float32)
+    rate = optimizer.learning_rate * tf.sqrt(1 - beta_2**count) / (1 - beta_1**count)
+    moved, new_moments, new_squares = [], [], []
+    for w, g, m, v in zip(weights, gradients, moments, squares, strict=True):
+        m, v = m + (g - m) * (1 - beta_1), v + (g * g - v) * (1 - beta_2)
+        # the slope of the root of 0 would be infinite; 1e-30 leaves its value as it is
+        moved.append(w - rate * m / (tf.sqrt(v + 1e-30) + optimizer.epsilon))
+        new_moments.append(m)
+        new_squares.append(v)
+    return moved, new_moments, new_squares

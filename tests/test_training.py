@@ -757,22 +757,41 @@ def test_packed_puts_samples_side_by_side():
     assert pairs.shape == (2, 2, 2, 2)
     assert pairs[:, 0, 0].tolist() == [[0, 2], [1, 3]]  # each once, the fifth is left out
     assert training.packed(images, 1) is images
+    few = training.packed(images[:2], 3).numpy()
+    assert few[:, 0, 0].tolist() == [[0, 1, 0]]  # too few for a group: one is there twice
 
 
 @pytest.mark.parametrize("kind", [*KINDS, training.UnrolledGAN])
 def test_a_discriminator_of_packs_learns_saves_and_loads(kind, tmp_path):
-    gan = points_gan(kind, pack=3, penalty=losses.GradientPenalty())
+    more = {"unrolled_steps": 2} if kind is training.UnrolledGAN else {}
+    more |= {"diversity": losses.ModeSeeking(0.5), "label_noise": 0.1}
+    gan = points_gan(kind, pack=3, penalty=losses.GradientPenalty(), **more)
     points = np.random.default_rng(0).normal(size=(13, 2)).astype("float32")
     before = weights(gan.generator), weights(gan.discriminator)
     logs = gan.step(points)
     assert all(np.isfinite(value) for value in logs.values())
+    assert {"penalty", "diversity"} <= set(logs)
     assert not identical(weights(gan.generator), before[0])
     assert not identical(weights(gan.discriminator), before[1])
     gan.save(tmp_path / "gan.keras")
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
-    assert loaded.pack == 3
+    assert loaded.pack == 3 and loaded.diversity.weight == 0.5
+    assert getattr(loaded, "unrolled_steps", None) == more.get("unrolled_steps")
     loaded.step(points), gan.step(points)
     assert identical(weights(loaded.generator), weights(gan.generator))
+
+
+def test_packs_of_images_and_of_every_step():
+    gan = training.GAN(
+        models.dcgan_generator(2, variant="small"),
+        models.dcgan_discriminator((28, 28, 2), variant="small", normalization="none"),
+        latent_dim=2,
+        pack=2,
+    )
+    gan.compile(discriminator_steps=3)
+    logs = gan.step(np.zeros((4, 28, 28, 1), "float32"))  # one image for each of three steps
+    assert all(np.isfinite(value) for value in logs.values())
+    assert gan.judge(np.zeros((5, 28, 28, 1), "float32")).shape == (2, 1)
 
 
 def test_packs_that_do_not_fit():
@@ -789,13 +808,14 @@ def generator_change(gan, points):
     return [new - old for new, old in zip(weights(gan.generator), before, strict=True)]
 
 
-def plain_and_unrolled(rate, steps=1):
+def minimax_and_unrolled(rate, steps=1):
     """How the generator moves, with a discriminator that learns at some rate."""
     points = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
     found = []
     for kind, more in ((training.GAN, {}), (training.UnrolledGAN, {"unrolled_steps": steps})):
         gan = points_gan(
             kind,
+            loss="minimax",
             generator_optimizer=keras.optimizers.SGD(0.1),
             discriminator_optimizer=keras.optimizers.Adam(rate, beta_1=0.5),
             **more,
@@ -804,9 +824,9 @@ def plain_and_unrolled(rate, steps=1):
     return found
 
 
-def test_an_unrolled_step_with_a_discriminator_that_stands_still_is_a_plain_one():
-    assert close(*plain_and_unrolled(rate=0.0, steps=3))
-    plain, unrolled = plain_and_unrolled(rate=0.1, steps=3)
+def test_an_unrolled_step_with_a_discriminator_that_stands_still_is_one_of_minimax():
+    assert close(*minimax_and_unrolled(rate=0.0, steps=3))
+    plain, unrolled = minimax_and_unrolled(rate=0.1, steps=3)
     assert not close(plain, unrolled)
     assert all(np.isfinite(each).all() for each in unrolled)
 
@@ -817,7 +837,7 @@ def test_the_steps_ahead_are_those_that_the_discriminator_takes():
     gan = points_gan(training.UnrolledGAN, unrolled_steps=3, discriminator_optimizer=adam)
     gan.step(points)  # the optimizer has moments now
     fakes = gan.generator(gan.noise(16))
-    ahead = gan._judge_of_generator(points, fakes)(points)
+    ahead = gan._discriminator_ahead(points, fakes)(points)
     for _ in range(3):
         with tf.GradientTape() as tape:
             logits = gan.discriminator(points), gan.discriminator(fakes)
@@ -828,31 +848,82 @@ def test_the_steps_ahead_are_those_that_the_discriminator_takes():
 
 
 def test_the_generators_gradient_flows_through_the_steps_ahead():
-    def cost(scale):
+    points = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
+    fakes = tf.constant(np.random.default_rng(1).normal(size=(16, 2)), tf.float32)
+
+    def cost(scale, of):
         gan = points_gan(
             training.UnrolledGAN,
             unrolled_steps=2,
             discriminator_optimizer=keras.optimizers.Adam(0.05, beta_1=0.5),
         )
-        points = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
-        fakes = scale * tf.constant(np.random.default_rng(1).normal(size=(16, 2)), tf.float32)
-        judge = gan._judge_of_generator(points, fakes)
-        return gan.loss.generator_loss(judge(points))  # fakes count in the steps ahead alone
+        if of == "all":
+            return gan._generator_loss(points, scale * fakes)
+        # real images are judged by a discriminator that the fakes have moved
+        return tf.reduce_mean(gan._discriminator_ahead(points, scale * fakes)(points))
 
-    scale = tf.Variable(1.0)
+    for of in ("all", "real"):
+        scale = tf.Variable(1.0)
+        with tf.GradientTape() as tape:
+            value = cost(scale, of)
+        slope = tape.gradient(value, scale)
+        assert abs(float(slope)) > 1e-3
+        difference = (cost(1.001, of) - cost(0.999, of)) / 0.002
+        np.testing.assert_allclose(slope, difference, rtol=0.02)
+
+
+@pytest.mark.parametrize("normalization", ["spectral", "dropout"])
+def test_unrolling_leaves_the_discriminator_as_it_is(normalization):
+    parts = [keras.Input((2,)), keras.layers.Dense(4), keras.layers.LeakyReLU()]
+    if normalization == "spectral":
+        parts[1] = models.SpectralNormalization(parts[1])
+    else:
+        parts.append(keras.layers.Dropout(0.5))
+    network = keras.Sequential([*parts, keras.layers.Dense(1)])
+    gan = training.UnrolledGAN(models.mlp_generator(2, (8,), (2,), None), network, 2)
+    gan.compile(unrolled_steps=2)
+    points = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
+    before = weights(network)
     with tf.GradientTape() as tape:
-        value = cost(scale)
-    slope = tape.gradient(value, scale)
-    difference = (cost(1.001) - cost(0.999)) / 0.002
-    assert abs(float(slope)) > 1e-4
-    np.testing.assert_allclose(slope, difference, rtol=0.02)
+        loss = gan._generator_loss(points, gan.generator(gan.noise(16)))
+    gradients = tape.gradient(loss, gan.generator.trainable_variables)
+    assert all(np.isfinite(each).all() and np.any(each) for each in gradients)
+    assert identical(weights(network), before)
 
 
-def test_unrolling_needs_adam():
-    with pytest.raises(ValueError, match="Adam"):
-        points_gan(training.UnrolledGAN, discriminator_optimizer=keras.optimizers.SGD(0.1))
-    with pytest.raises(ValueError, match="unrolled_steps"):
-        points_gan(training.UnrolledGAN, unrolled_steps=0)
+def test_unrolled_steps_in_fit_and_several_at_once():
+    def trained(steps):
+        gan = points_gan(training.UnrolledGAN, unrolled_steps=2, steps_per_execution=steps)
+        points = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
+        gan.fit(tf.data.Dataset.from_tensor_slices(points).batch(8), epochs=2, verbose=0)
+        return weights(gan.generator)
+
+    assert close(trained(1), trained(4))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"discriminator_optimizer": keras.optimizers.SGD(0.1)}, "came SGD"),
+        ({"discriminator_optimizer": keras.optimizers.Adam(clipnorm=1.0)}, "with clipnorm"),
+        ({"unrolled_steps": 0}, "unrolled_steps"),
+    ],
+)
+def test_unrolling_refuses(settings, words):
+    with pytest.raises(ValueError, match=words):
+        points_gan(training.UnrolledGAN, **settings)
+
+
+def test_unrolling_behind_layers_with_wrong_second_derivatives():
+    networks = models.dcgan_generator(2), models.dcgan_discriminator()  # with BatchNorm
+    with pytest.warns(UserWarning, match="step ahead's gradient will be off"):
+        training.UnrolledGAN(*networks, 2).compile()
+
+
+@pytest.mark.parametrize("diversity", [1.0, "mode_seeking", losses.ModeSeeking])
+def test_a_diversity_that_is_none(diversity):
+    with pytest.raises(ValueError, match="diversity must be None or a function"):
+        make(diversity=diversity)
 
 
 @pytest.mark.parametrize("kind", KINDS)
