@@ -81,7 +81,7 @@ def _check_slopes(discriminator, cause):
             f"The discriminator normalizes by means and variances ({', '.join(found)}), and the "
             f"{cause}'s gradient will be off by some percent: TensorFlow leaves out a part of "
             "their second derivative. With BatchNorm an image's slope depends on the other images "
-            "of its batch, too. Better take a discriminator without, as the papers of penalties do.",
+            "of its batch, too. Better take a discriminator without, as papers on penalties do.",
             stacklevel=3,
         )
 
