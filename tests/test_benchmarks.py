@@ -82,16 +82,17 @@ def test_every_recipe_trains_both_networks_and_samples_images(recipe):
 LESSONS = tables.RESULTS.parents[1] / "notebooks" / "source"
 
 
-def gan_of_lesson(file, begin, *arguments, **settings):
+def gan_of_lesson(file, begin, *arguments, cells=1, **settings):
     """What `build_gan` of a lesson makes, and the lesson's source.
 
     Args:
         begin: how the cell begins.
         arguments: of build_gan.
+        cells: how many, that one included.
         settings: the UPPERCASE names that the cell uses.
     """
     source = (LESSONS / file).read_text("utf-8")
-    cell = source[source.index(begin) :].split("\n# %%")[0]
+    cell = "\n# %%".join(source[source.index(begin) :].split("\n# %%")[:cells])
     names = {**settings, "keras": keras, "losses": losses, "models": models}
     names |= {"runtime": runtime, "training": training}
     exec(cell, names)
@@ -138,7 +139,7 @@ def test_the_benchmarks_have_lesson_02s_recipe():
 
 @pytest.mark.parametrize("kind", smoothing.KINDS)
 def test_the_study_of_smoothing_has_lesson_03s_recipe(kind):
-    lesson, source = gan_of_lesson("03_label_smoothing.py", "KINDS = {", kind, **ADAM)
+    lesson, source = gan_of_lesson("03_label_smoothing.py", "KINDS = {", kind, cells=2, **ADAM)
     assert_same_recipe(lesson, smoothing.build_gan(kind, 0))
     assert all(f"\n{setting}" in source for setting in AS_SET)
     assert f"\nSIZE = {smoothing.SIZES[0]} " in source
@@ -278,6 +279,31 @@ def test_a_short_study_of_smoothing(tmp_path, few_digits):
 
 
 # Stabilizers
+
+
+def lesson_05s_methods(extra):
+    """What lesson 05 compiles each of its methods with."""
+    source = (LESSONS / "05_stabilizing.py").read_text("utf-8")
+    names = {"losses": losses, "EXTRA": extra}
+    exec(source[source.index("METHODS = {") :].split("\n# %%")[0], names)
+    return names["METHODS"]
+
+
+EXTRA = {"WGAN-GP": 1, "R1": 1.0, "relativistic, R1 and R2": 0.1}  # as if the grids had found it
+
+
+@pytest.mark.parametrize("name", lesson_05s_methods(EXTRA))
+def test_the_study_of_stabilizers_has_lesson_05s_recipe(name):
+    settings = lesson_05s_methods(EXTRA)[name]
+    lesson, source = gan_of_lesson(
+        "05_stabilizing.py", "def build_gan(settings", settings, 1e-3, cells=3, LATENT_DIM=64
+    )
+    study = stabilizers.build_gan(name, 1e-3, EXTRA.get(name), 0)
+    assert_same_recipe(lesson, study)
+    penalties = [[(type(p), p.get_config()) for p in gan.penalty] for gan in (lesson, study)]
+    assert penalties[0] == penalties[1]
+    assert lesson.discriminator_steps == study.discriminator_steps
+    assert "LATENT_DIM = 64 " in source and f"BATCH_SIZE = {recipes.Course.batch_size} " in source
 
 
 @pytest.mark.parametrize("name", stabilizers.METHODS)

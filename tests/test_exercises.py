@@ -6,6 +6,7 @@ import time
 
 import answers_02
 import answers_03
+import answers_05
 import answers_06
 import keras
 import numpy as np
@@ -243,8 +244,8 @@ WRONG = {
         (1e-4, "play("),
     ],
 }
-RIGHT |= answers_02.RIGHT | answers_03.RIGHT | answers_06.RIGHT
-WRONG |= answers_02.WRONG | answers_03.WRONG | answers_06.WRONG
+RIGHT |= answers_02.RIGHT | answers_03.RIGHT | answers_05.RIGHT | answers_06.RIGHT
+WRONG |= answers_02.WRONG | answers_03.WRONG | answers_05.WRONG | answers_06.WRONG
 NUMBERED = sorted(id for id, entry in checker._REGISTRY.items() if not entry.is_prediction)
 PREDICTIONS = sorted(id for id, entry in checker._REGISTRY.items() if entry.is_prediction)
 
@@ -258,7 +259,7 @@ def test_every_exercise_is_tested_with_right_and_wrong_answers():
     assert all(len(wrong) >= 3 for wrong in WRONG.values())
 
 
-EXPERIMENTS = ("1.6", "2.4", "3.3")  # judged by what a learner's run has measured
+EXPERIMENTS = ("1.6", "2.4", "3.3", "5.3", "5.5")  # judged by what a learner's run has measured
 
 
 @pytest.mark.parametrize("id", [id for id in NUMBERED if id not in EXPERIMENTS])
@@ -286,6 +287,11 @@ def test_wrong_answers_get_their_hint(id, answer, hint, capsys):
 @pytest.mark.parametrize("id", [id for id in NUMBERED if callable(checker._find(id).solution)])
 def test_a_function_that_returns_its_blank_is_not_done(id):
     assert judge(id, lambda *arguments: ...).status == "todo"
+
+
+def test_a_blank_inside_a_formula_is_not_done():
+    assert judge("3.2", lambda real, fake, a, b: ... + ...).status == "todo"
+    assert judge("3.2", lambda real, fake, a, b: tf.reduce_mean(...)).status == "todo"
 
 
 def test_the_blanks_of_diagnoses_and_experiments():

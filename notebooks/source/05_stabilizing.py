@@ -1,0 +1,880 @@
+# ---
+# jupyter:
+#   gan_course:
+#     title: Stabilizing
+#     outcome: choose loss, penalty and learning rates for a reason; read what goes wrong in a run
+#     result: "twelve methods, each at its best, five seeds: Fréchet distance {{best:.0f}} to {{worst:.0f}} in the same {{seconds:.0f}} s, {{close:.0f}} of them within {{best:.0f}} to {{tenth:.0f}}"
+# ---
+
+# %% [markdown]
+# # 05 Stabilizing
+#
+# A GAN can swing, stand still, or fall apart. Dozens of losses, penalties and normalizations are said to help.
+# This lesson begins with the smallest GAN there is, two numbers, where all of that can be computed. Then it
+# shows where gradients vanish, and what a penalty on the discriminator's slope does about it. Last, it
+# compares twelve methods on digits, each at its own best settings, over five seeds.
+#
+# After this lesson you can
+#
+# - say why a GAN goes round in circles, and what friction does to it,
+# - write a gradient penalty, and know which layers spoil it,
+# - read a report on the health of a run, and mend the run,
+# - choose a method from a table that was measured.
+#
+# **The stored run took {{minutes}} minutes** on two CPU cores, and shows a study of {{study_runs:.0f}} trainings of
+# {{seconds:.0f}} seconds each. In it the medians of ten methods lay between {{best:.1f}} and {{tenth:.1f}}; a learning
+# rate that was ten times too low cost more than any choice among the ten.
+#
+# ![Twelve methods, five dots each, on a line of Fréchet distances](attachment:outcome.png)
+#
+# *Twelve methods for training the same two networks, for the same time. A dot is the Fréchet distance of one
+# run, less is better.*
+
+# %% [markdown]
+# ## Set-up
+
+# %% tags=["setup"]
+import sys
+from pathlib import Path
+
+folders = [Path.cwd(), *Path.cwd().parents]
+course = next((f for f in folders if (f / "gan_course" / "__init__.py").is_file()), None)
+assert course, "Open this notebook inside the folder of the course, which holds gan_course."
+sys.path.insert(0, str(course))
+
+from gan_course import runtime
+
+runtime.quiet_logs()
+
+# %%
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from gan_course import callbacks, data, exercises, losses, metrics, models, plots, training
+
+plots.use_style()
+print(runtime.describe())
+
+# %%
+DATASET = "mnist"  # or "fashion_mnist", or "digits", the embedded ones: no download needed
+LATENT_DIM = 64  # numbers that the generator turns into an image
+BATCH_SIZE = 32  # as in lesson 02
+LIVE = ["non-saturating", "WGAN-GP", "R1", "relativistic, R1 and R2"]  # methods that train here
+COUNT = runtime.budget(full=10_000, fast=300)  # images that a score is computed from
+JUDGE_STEPS = runtime.budget(full=800, fast=5)  # of the two judges in section 2
+STEPS_TO_TIME = runtime.budget(full=40, fast=1)  # in each of a few blocks
+
+# %% [markdown]
+# ## 1. A GAN of two numbers
+#
+# All real data are one number, 0. The generator has one weight, $\theta$, and always makes the number
+# $\theta$. The discriminator has one weight, $\psi$: its logit is $\psi x$. This is the *Dirac-GAN*
+# (Mescheder et al. 2018). It should come to rest at $\theta = 0$, where the fake is the real number, and
+# $\psi = 0$, where the discriminator says ½ to everything.
+#
+# The real number always has the logit 0, so only the fake one counts, with the logit $\psi\theta$. With
+# $\mathrm{softplus}(a) = \log(1 + e^a)$ the losses of lesson 01 are (the $\log 2$ is the loss on the real
+# number, $\mathrm{softplus}(0)$)
+#
+# $$L_D = \mathrm{softplus}(\psi\theta) + \log 2, \qquad L_G = \mathrm{softplus}(-\psi\theta)$$
+#
+# ### Exercise 5.1: the moves
+#
+# **Write the direction in which each player moves**: minus the derivative of the generator's loss in
+# $\theta$, and minus that of the discriminator's in $\psi$. The derivative of $\mathrm{softplus}(a)$ is
+# $\sigma(a)$, and $\sigma(-a) = 1 - \sigma(a)$. Use $D = \sigma(\psi\theta)$, what the discriminator says
+# of the fake.
+
+# %% exercise="5.1"
+def my_moves(theta, psi):
+    D = 1 / (1 + np.exp(-psi * theta))
+    # BEGIN SOLUTION
+    return psi * (1 - D), -theta * D
+    # STUB
+    # return ..., ...  # the generator's move, the discriminator's
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+moves = exercises.answer("5.1", my_moves)
+
+# %% [markdown]
+# Now the other games. In the minimax game the generator makes $-\mathrm{softplus}(\psi\theta)$ small, and
+# in the Wasserstein game both work on the logit itself.
+
+# %%
+def minimax(theta, psi):
+    D = 1 / (1 + np.exp(-psi * theta))
+    return psi * D, -theta * D
+
+
+def wasserstein(theta, psi):
+    return psi, -theta
+
+
+# %% [markdown]
+# **Prediction 5.a.** In the Wasserstein game the move is $(\psi, -\theta)$, always at a right angle to the line
+# from (0, 0) to where the players are. Both move at the same time, a tenth of their move in each step. What
+# happens over many steps?
+#
+# - a: they come to rest at (0, 0)
+# - b: they go round in a circle
+# - c: they go round in circles that grow
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% [markdown]
+# ### Exercise 5.2: friction
+#
+# *R1* (Mescheder et al. 2018) adds $\frac{\gamma}{2}$ times the squared slope of the discriminator at real
+# data, to the **discriminator's** loss. The slope is the derivative of the logit in its input $x$; here the
+# logit is $\psi x$.
+#
+# **Write the moves of the non-saturating game with R1**, from `moves`.
+
+# %% exercise="5.2"
+def my_moves_with_r1(theta, psi, gamma):
+    g, d = moves(theta, psi)
+    # BEGIN SOLUTION
+    return g, d - gamma * psi
+    # STUB
+    # return ..., ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+moves_with_r1 = exercises.answer("5.2", my_moves_with_r1)
+
+# %% [markdown]
+# Two more ideas. *WGAN-GP* (Gulrajani et al. 2017) adds $\frac12(|\psi| - 0.3)^2$ to the discriminator's loss:
+# it pulls the slope's size to a target. (1 is usual; with 0.3 the path stays inside the picture.) *Consensus
+# optimization* (Mescheder et al. 2017) lets both players also make half the squared length of the moves
+# small, in the minimax game $\frac12 D^2 (\theta^2 + \psi^2)$. R1 is added to minimax here, which without it
+# spirals outwards.
+
+# %%
+def wasserstein_gp(theta, psi):
+    g, d = wasserstein(theta, psi)
+    return g, d - (np.abs(psi) - 0.3) * np.sign(psi)
+
+
+def consensus(theta, psi):
+    D = 1 / (1 + np.exp(-psi * theta))
+    g, d = minimax(theta, psi)
+    # minus the derivatives of D^2 (theta^2 + psi^2) / 2, where D depends on both, too
+    square, slope = theta**2 + psi**2, D**2 * (1 - D)
+    return g - theta * D**2 - square * slope * psi, d - psi * D**2 - square * slope * theta
+
+
+# %%
+GAMES = {
+    "minimax": minimax,
+    "non-saturating": moves,
+    "Wasserstein": wasserstein,
+    "Wasserstein, gradient penalty": wasserstein_gp,
+    "minimax, R1 with gamma 0.3": lambda theta, psi: (
+        minimax(theta, psi)[0], minimax(theta, psi)[1] - 0.3 * psi),
+    "minimax, consensus": consensus,
+}
+
+# %%
+def play(game, steps=2_000, rate=0.1):
+    places = [np.array([1.0, -1.0])]
+    for _ in range(steps):
+        places.append(places[-1] + rate * np.array(game(*places[-1])))
+    return np.array(places)
+
+
+# %%
+theta, psi = np.meshgrid(np.linspace(-2, 2, 13), np.linspace(-2, 2, 13))
+_, axes = plt.subplots(2, 3, figsize=(10, 6.4), sharex=True, sharey=True, layout="constrained")
+lengths = {}
+for (name, game), ax in zip(GAMES.items(), axes.flat, strict=True):
+    places = play(game)
+    lengths[name] = np.linalg.norm(places, axis=1)
+    g, d = game(theta, psi)
+    length = np.maximum(np.hypot(g, d), 1e-9)  # arrows show the direction alone
+    ax.quiver(theta, psi, g / length, d / length, color=plots.COLORS["muted"], width=0.004)
+    ax.plot(*places[:300].T, color=plots.COLORS["fake"], linewidth=1.2)
+    ax.plot(1, -1, "o", color=plots.COLORS["fake"], markersize=5)
+    ax.plot(0, 0, "k+")
+    ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", title=name)
+for ax in axes[1]:
+    ax.set_xlabel("θ, the generator")
+for ax in axes[:, 0]:
+    ax.set_ylabel("ψ, the discriminator")
+
+# %% tags=["nbval-check-output"]
+exercises.check("5.a", prediction)
+
+# %% [markdown]
+# *Arrows: the direction of both moves. Line: 300 steps from the dot at (1, −1), clockwise. Minimax and Wasserstein
+# spiral outwards, Wasserstein out of the picture; the non-saturating game circles slowly inwards, the
+# Wasserstein game with a penalty ends in a small cycle; R1 and consensus spiral into the middle.*
+#
+# ### Eigenvalues
+#
+# Near rest the moves are nearly a matrix times the place $(\theta, \psi)$. That matrix, the *Jacobian*, holds
+# the derivatives of both moves in both numbers. Its eigenvalues say what the game does: a negative real part
+# pulls in, an imaginary part turns. (For steps of finite length $h$ it is $|1 + h\lambda|$ that counts: below
+# 1 the players come to rest.)
+
+# %%
+def eigenvalues(game, epsilon=1e-5):
+    columns = []
+    for direction in np.eye(2) * epsilon:  # how both moves change with one number
+        columns.append((np.array(game(*direction)) - np.array(game(*-direction))) / (2 * epsilon))
+    return np.linalg.eigvals(np.array(columns).T)
+
+
+print(f"{'distance from rest after':32} 500 steps   2,000 steps   eigenvalues")
+for name, game in GAMES.items():
+    values = ", ".join(f"{value:.2f}" for value in np.round(eigenvalues(game), 6) + 0)  # no -0
+    if name == "Wasserstein, gradient penalty":
+        values = "-"  # its penalty has a corner at ψ = 0
+    print(f"{name:32} {lengths[name][500]:9.3g}   {lengths[name][2000]:11.3g}   {values}")
+
+# %% [markdown]
+# For three games the eigenvalues are purely imaginary: near rest they turn, and nothing pulls. Then
+# $|1 + h\lambda| > 1$ for every step length $h$, so the steps drive them outwards; only infinitely small steps
+# would circle for ever in minimax and Wasserstein. The non-saturating game does pull inwards, but only at a
+# distance from rest. With steps of 0.1 the two effects balance at a radius of 0.45; smaller steps would end
+# nearer.
+#
+# The Wasserstein game with its penalty does not come to rest: the penalty wants a slope of 0.3, and at rest the
+# slope must be 0. (It has no eigenvalues here, because its penalty has a corner at ψ = 0.) With R1 they are
+#
+# $$\lambda = -\frac{\gamma}{2} \pm \sqrt{\frac{\gamma^2}{4} - \frac14}$$
+#
+# as for a pendulum with friction $\gamma$.
+#
+# ### Exercise 5.3: the right amount of friction
+#
+# **Find a $\gamma$** for which the players are closer than 0.02 to rest after 100 steps. Change it, and look
+# at the path.
+
+# %% exercise="5.3"
+# BEGIN SOLUTION
+best_gamma = 1.0
+# STUB
+# best_gamma = ...  # a number; the picture below begins with 0.3
+# END SOLUTION
+
+# %%
+gamma = 0.3 if best_gamma is ... else best_gamma
+path = play(lambda theta, psi: moves_with_r1(theta, psi, gamma), steps=100)
+_, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+axes.plot(path[:, 0], color=plots.COLORS["fake"], label="θ, the generator")
+axes.plot(path[:, 1], "--", color=plots.COLORS["real"], label="ψ, the discriminator")
+axes.set_title(f"gamma = {gamma:g}: {np.linalg.norm(path[-1]):.1e} from rest after 100 steps")
+axes.set_xlabel("step")
+axes.legend();
+
+# %%
+exercises.check("5.3", best_gamma)
+
+# %% [markdown]
+# *The two numbers over 100 steps.* Where the root is imaginary the players swing, and more friction helps. Where
+# it is real they no longer swing, and of the two eigenvalues the one nearer to 0 decides: with more friction it
+# comes nearer still. The discriminator is then held so flat that the generator feels hardly any slope.
+
+# %% [markdown]
+# ## 2. Where gradients vanish
+#
+# The second trouble: a discriminator that has won. Take two vertical lines in the plane, real points on
+# $x = 0$ and fakes on $x = t$, with heights from the same normal distribution (Arjovsky et al. 2017).
+#
+# **Prediction 5.b.** How does the Jensen-Shannon divergence of the two, which the game of lesson 01
+# measures, depend on $t > 0$?
+#
+# - a: it grows with $t$
+# - b: it is the same for every $t$
+# - c: it falls towards 0 as the gap widens
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% [markdown]
+# The *Wasserstein distance* $W_1$ is how far, on average, points have to be carried to turn one distribution
+# into the other: here $t$. Among all functions $C$ whose slope is nowhere above 1, the largest possible
+# $\mathbb{E}\,C(\text{real}) - \mathbb{E}\,C(\text{fake})$ is $W_1$ (Kantorovich and Rubinstein). So a
+# discriminator with such a slope, then called a *critic*, estimates it when it is trained to its best. What
+# bounds the slope? A penalty.
+#
+# ### Exercise 5.4: the gradient penalty
+#
+# **Write it** (Gulrajani et al. 2017): each point lies between a real and a fake sample,
+# $\hat x = \alpha\,x + (1 - \alpha)\,G(z)$, and the penalty is the mean of
+# $w\,(|\nabla C(\hat x)| - 1)^2$. Here $\nabla C(\hat x)$ holds the derivatives of the critic's output in the
+# numbers of its input, and $|\cdot|$ is its length. (Why exactly 1, not at most 1? The best critic has a slope
+# of 1 wherever something has to be carried, and that is between real and fake samples.)
+#
+# All samples are 2-D points, shape (batch, 2); `alpha` has the shape (batch, 1), and `weight` is $w$. A tape
+# takes derivatives in a tensor that is no variable after `tape.watch(tensor)`. And `tape.gradient(scores,
+# between)` differentiates the sum of the scores; since each score depends on its own point only, row $i$ is the
+# slope at point $i$.
+
+# %% exercise="5.4"
+def my_gradient_penalty(critic, real, fake, alpha, weight):
+    # BEGIN SOLUTION
+    between = alpha * real + (1 - alpha) * fake
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        scores = critic(between)
+    slopes = tape.gradient(scores, between)
+    norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), axis=1))
+    return weight * tf.reduce_mean(tf.square(norms - 1))
+    # STUB
+    # between = ...
+    # with tf.GradientTape() as tape:
+    #     tape.watch(between)
+    #     scores = ...
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+gradient_penalty = exercises.answer("5.4", my_gradient_penalty)
+
+# %% [markdown]
+# `losses.GradientPenalty` is the same for images, and draws `alpha` itself. (It also adds a tiny number
+# under the root, because the slope of a root at 0 is infinite.) A straight critic has the same slope everywhere,
+# so `alpha` does not matter, and the two must agree:
+
+# %% tags=["nbval-check-output"]
+straight = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+straight.layers[-1].kernel.assign([[3.0], [4.0]])
+a, b, alpha = tf.zeros((4, 2)), tf.ones((4, 2)), tf.fill((4, 1), 0.5)
+print(f"yours {gradient_penalty(straight, a, b, alpha, 10.0):.4f}, "
+      f"the package's {losses.GradientPenalty(10.0)(straight, a, b):.4f}, by hand {10 * (5 - 1)**2}")
+
+# %% [markdown]
+# Now measure the two lines with both: the game of lesson 01, whose value at the best $D$ is
+# $-\log 4 + 2\,\mathrm{JSD}$, and a critic with a gradient penalty.
+
+# %%
+runtime.set_seed(0)
+rng = np.random.default_rng(0)
+
+
+def line(x):
+    heights = rng.normal(size=(256, 1))
+    return np.concatenate([np.full_like(heights, x), heights], axis=1).astype("float32")
+
+
+# %%
+def train_judge(t, loss, penalty=None):
+    judge = models.mlp_discriminator((2,), hidden=(64, 64))
+    optimizer = keras.optimizers.Adam(3e-3, beta_1=0.5)
+
+    @tf.function
+    def step(real, fake, seed):
+        with tf.GradientTape() as tape:
+            cost = loss.discriminator_loss(judge(real), judge(fake))
+            if penalty is not None:
+                cost += penalty(judge, real, fake, seed)  # draws its alpha with the seed
+        weights = judge.trainable_variables
+        optimizer.apply(tape.gradient(cost, weights), weights)
+
+    for i in range(JUDGE_STEPS):
+        step(line(0.0), line(t), tf.constant([0, i]))
+    return judge
+
+
+# %%
+def slope_for_fakes(judge, loss, t):
+    """How steep the generator's loss is where the fakes are, for one of them."""
+    fakes = tf.constant(line(t))
+    with tf.GradientTape() as tape:
+        tape.watch(fakes)
+        cost = len(fakes) * loss.generator_loss(judge(fakes))  # a sum: each fake has its own slope
+    return float(np.linalg.norm(tape.gradient(cost, fakes), axis=1).mean())
+
+# %%
+gaps, jsd, w1 = (0.25, 0.5, 1.0, 2.0, 4.0), [], []
+minimax_loss, non_saturating, wasserstein_loss = (
+    losses.Minimax(), losses.NonSaturating(), losses.Wasserstein())
+slopes = {"Wasserstein": [], "non-saturating": [], "minimax": []}
+for t in gaps:
+    judge = train_judge(t, minimax_loss)
+    value = -float(minimax_loss.discriminator_loss(judge(line(0.0)), judge(line(t))))
+    jsd.append((value + np.log(4)) / 2)  # the value is -log 4 + 2 JSD
+    slopes["minimax"].append(slope_for_fakes(judge, minimax_loss, t))
+    slopes["non-saturating"].append(slope_for_fakes(judge, non_saturating, t))
+    critic = train_judge(t, wasserstein_loss, losses.GradientPenalty(10.0))
+    w1.append(-float(wasserstein_loss.discriminator_loss(critic(line(0.0)), critic(line(t)))))
+    slopes["Wasserstein"].append(slope_for_fakes(critic, wasserstein_loss, t))
+
+# %%
+_, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
+soft = np.array(gaps) * (1 + np.array(gaps) / 20)  # what the text below predicts
+left.plot(gaps, soft, color=plots.COLORS["theory"], linewidth=4, alpha=0.25)
+left.plot(gaps, w1, "o-", color=plots.COLORS["fake"], label="critic's W1")
+left.axhline(np.log(2), color=plots.COLORS["theory"], linewidth=4, alpha=0.25)
+left.plot(gaps, jsd, "s--", color=plots.COLORS["real"], label="discriminator's JSD")
+left.set_title("One measure grows with the gap, the other is log 2")
+left.legend()
+for (name, found), color, style in zip(
+    slopes.items(), ("fake", "other", "real"), ("o-", "^:", "s--"), strict=True
+):
+    right.semilogy(gaps, found, style, color=plots.COLORS[color], label=name)
+right.set_title("The slope that a fake gets")
+right.legend()
+for ax in (left, right):
+    ax.set_xlabel("gap t between the lines")
+
+# %%
+for name, found in slopes.items():
+    print(f"{name:15} " + "  ".join(f"{slope:.1e}" for slope in found))
+
+# %% tags=["nbval-check-output"]
+exercises.check("5.b", prediction)
+
+# %% [markdown]
+# *Left: the critic's estimate grows with the gap; the discriminator's stays at log 2. Right, and in the table,
+# from the smallest gap to the largest: the critic's slope stays between 1 and 1.3. That of the minimax
+# generator falls below 1e-4; a discriminator that trained longer would leave it even less.*
+#
+# The penalty is soft. With a slope $s$ the critic gains $s\,t$ and pays $10\,(s - 1)^2$; the best is
+# $s = 1 + t/20$, so it measures $t\,(1 + t/20)$, the gray line.
+#
+# The non-saturating loss keeps its slope in the logit, $1 - D$, near 1. What reaches a fake is that times the
+# discriminator's own slope there, which nothing controls: here it happens to be large. Nor does the loss say
+# how far the fakes are; the critic's does.
+#
+# ### What spoils a penalty
+#
+# The penalty contains a gradient, so training on it takes a gradient of a gradient, a second derivative. For
+# some layers TensorFlow computes that wrongly, without an error:
+#
+# - *Bilinear upsampling* (`UpSampling2D(interpolation="bilinear")`, `tf.image.resize`): it has no second
+#   derivative, and its part is silently 0. `GAN.compile` refuses such a layer.
+# - *BatchNorm* and other layers that normalize by means and variances: part of their second derivative is left
+#   out. And with BatchNorm one image's slope depends on the other images of its batch, so there is no such
+#   thing as *its* slope. `GAN.compile` warns.
+
+# %%
+blurred = keras.Sequential([
+    keras.Input((28, 28, 1)), layers.UpSampling2D(interpolation="bilinear"), layers.Flatten(),
+    layers.Dense(1),
+])
+try:
+    training.GAN(models.mlp_generator(8), blurred, 8).compile(penalty=losses.R1())
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ### Without a penalty
+#
+# *Weight clipping* (Arjovsky et al. 2017) bounds the slope by bounding each weight: crude, and cheap.
+# *Spectral normalization* (Miyato et al. 2018) divides each layer's weights, written as a matrix, by that
+# matrix's *largest singular value*: the largest factor by which it stretches any vector. So it stretches no
+# vector any more. (A convolution applies its matrix to many overlapping patches, so an image may still be
+# stretched.) *Power iteration* finds that value: multiply a vector by the matrix and its transpose in turn,
+# scaled back to length 1 each time. The direction that is stretched most takes over.
+
+# %%
+matrix = np.random.default_rng(0).normal(size=(40, 20))
+u = np.ones(20) / np.sqrt(20)
+for i in range(1, 31):
+    v = matrix @ u
+    v /= np.linalg.norm(v)
+    u = matrix.T @ v
+    u /= np.linalg.norm(u)
+    if i in (1, 3, 10, 30):
+        print(f"round {i:2}: {v @ matrix @ u:.4f}")
+print(f"largest singular value {np.linalg.svd(matrix)[1][0]:.4f}")
+
+# %% [markdown]
+# `models.SpectralNormalization(layer)` takes one round in each call while training: the weights hardly change
+# in between, so the vector stays good.
+#
+# ### What a step costs
+#
+# **Prediction 5.c.** Everything else being equal, which of these makes a step of the training slowest?
+#
+# - a: weight clipping
+# - b: spectral normalization
+# - c: R1 and R2 together, on real images and on fakes
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+digits = data.load(DATASET, fallback="digits")
+test = data.load(digits.name, split="test")
+COUNT = min(COUNT, len(test))
+fid = metrics.FrechetDistance(test.images, digits.name)
+
+
+def build_gan(settings, learning_rate=1e-3, normalization="none", seed=0):
+    """Lesson 02's generator against its discriminator, compiled with some settings."""
+    runtime.set_seed(seed)
+    gan = training.GAN(
+        models.dcgan_generator(LATENT_DIM),
+        models.dcgan_discriminator(normalization=normalization),
+        LATENT_DIM, seed=seed,
+    )
+    gan.compile(**settings, **optimizers(learning_rate, settings))
+    return gan
+
+
+# %% [markdown]
+# `optimizers` gives both players Adam with the settings of lesson 02. The papers with penalties and clipping
+# use no momentum: their discriminator answers to where the generator is now, not to where it was going. And
+# where the discriminator takes several steps, the generator's average of weights spans fewer of its own.
+
+# %%
+def optimizers(learning_rate, settings, d_rate=None):
+    restrained = {"penalty", "clip_weights"} & set(settings)
+    adam = {"beta_1": 0.0 if restrained else 0.5, "beta_2": 0.99}
+    return {
+        "generator_optimizer": keras.optimizers.Adam(
+            learning_rate, **adam, use_ema=True,
+            ema_momentum=0.99 ** settings.get("discriminator_steps", 1)),
+        "discriminator_optimizer": keras.optimizers.Adam(d_rate or learning_rate, **adam),
+    }
+
+
+# %%
+def milliseconds(settings, normalization="none", blocks=5):
+    gan = build_gan(settings, normalization=normalization)
+    images = digits.images[:BATCH_SIZE]
+    times = []
+    for _ in range(blocks + 1):
+        begin = time.perf_counter()
+        for _ in range(STEPS_TO_TIME):
+            gan.step(images)
+        times.append((time.perf_counter() - begin) / STEPS_TO_TIME)
+    return 1000 * np.median(times[1:])  # the first block compiles
+
+
+# %%
+costs = {
+    "nothing": milliseconds({}),
+    "weight clipping": milliseconds({"clip_weights": 0.1}),
+    "spectral normalization": milliseconds({}, normalization="spectral"),
+    "R1": milliseconds({"penalty": losses.R1()}),
+    "R1 and R2": milliseconds({"penalty": [losses.R1(), losses.R2()]}),
+}
+for name, cost in costs.items():
+    print(f"{name:24} {cost:5.1f} ms a step")
+
+# %% tags=["nbval-check-output"]
+exercises.check("5.c", prediction)
+
+# %% [markdown]
+# ## 3. Twelve methods on digits
+#
+# All with the generator of lesson 02 and its discriminator without BatchNorm (a penalty would not be
+# right with it; the last of the twelve has it), for the same {{seconds:.0f}} seconds. Every method tried a
+# small grid of settings with one seed, then the two best with another one, and was judged on images that are
+# in no training set. With what was best it then ran with five new seeds, and was judged on the test images.
+# That study is stored (`benchmarks/stabilizers.py`); some of it runs here, live, with one seed.
+#
+# **Prediction 5.d.** In the paper on WGAN-GP the discriminator takes five steps for each one of the generator. In
+# the same number of seconds, what was better here?
+#
+# - a: five steps
+# - b: no difference
+# - c: one step
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+study = data.stored_results("stabilizers")
+tried = {}
+for row in study:
+    if row["seed"] == 100:  # the first seed of the grids
+        tried.setdefault((row["method"], row["extra"]), {})[row["rate"]] = row["fid"] or np.inf
+print(f"{'learning rate of the generator':40} {'3e-4':>6} {'1e-3':>6} {'3e-3':>6}")
+for (name, extra), found in tried.items():
+    what = name if extra is None else f"{name}, {extra:g}"
+    print(f"{what:40} " + " ".join(f"{found[rate]:6.1f}" for rate in (3e-4, 1e-3, 3e-3)))
+
+# %% [markdown]
+# The number behind some names is their second setting: how much faster the discriminator learns, to which size
+# weights are clipped, how many steps the discriminator takes, the penalty's $\gamma$. Look along the lines
+# before you look down the columns. From a rate of 3e-4 to the best one the distance falls to a little more than
+# a half, or less, in all of them but one: spectral normalization hardly cares. A comparison at one fixed rate
+# would have crowned the method that this rate suits. (Ten of twelve did best at the highest rate tried, so there
+# may be more to gain.) R1's $\gamma$, on the other hand, may be ten times larger or smaller.
+
+# %% tags=["nbval-check-output"]
+exercises.check("5.d", prediction)
+
+# %% [markdown]
+# Now the best settings of each method, with five new seeds:
+
+# %%
+runs, of = {}, {}
+for row in study:
+    if row["seed"] in range(5):
+        runs.setdefault(row["method"], []).append(row["fid"] or np.inf)
+        of[row["method"]] = row  # the settings are the same for all five
+runs = dict(sorted(runs.items(), key=lambda item: np.median(item[1])))
+print(f"{'distance':32}  median   worst   rate of G   steps")
+for name, found in runs.items():
+    row = of[name]
+    print(f"{name:32} {np.median(found):7.1f} {max(found):7.1f} {row['rate']:11g} {row['steps']:7}")
+
+# %% tags=["picture-outcome"]
+EDGE = 2_000  # a run that has diverged is drawn here
+_, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+for y, found in enumerate(reversed(runs.values())):
+    shown = np.minimum(found, EDGE)
+    axes.semilogx(shown, [y] * len(found), "o", color=plots.COLORS["real"], markersize=5)
+    axes.semilogx(np.median(shown), y, "|", color=plots.COLORS["fake"], markersize=18)
+axes.set_yticks(range(len(runs)), reversed(runs))
+axes.set_xlabel("Fréchet distance: a dot for each seed, a bar for the median")
+axes.set_title("The same networks and seconds: the further left, the better");
+
+# %% [markdown]
+# *Twelve rows of five dots. The upper ten overlap; weight clipping and spectral normalization lie to the right of
+# them.*
+#
+# What can be read from it?
+#
+# - **Ten of twelve do alike.** Their medians go from {{best:.1f}} to {{tenth:.1f}}, and most of the ten overlap, so
+#   that five seeds cannot put them in order. None is twice as good as the plain game with lesson 01's loss, at
+#   {{plain:.1f}}.
+# - **Taking turns pays.** The plain game in simultaneous steps, as in lesson 02, makes more steps in the same
+#   time, but ends at {{simultaneous:.1f}}.
+# - **Nothing fell apart.** Not one run of {{final_runs:.0f}} ended above 36, the distance of unreadable digits in
+#   lesson 06. In so short a time, on so easy images, there is little to stabilize.
+# - **Two learn slowly.** Weight clipping, with five steps of the discriminator for each of the generator, reaches
+#   {{clipped:.0f}}, spectral normalization of all layers {{spectral:.0f}}.
+# - **BatchNorm in the discriminator**, which does not go with penalties, has the lowest median, {{best:.1f}}.
+#
+# Now live. Each method is an argument or two of `compile`:
+
+# %%
+EXTRA = {name: row["extra"] for name, row in of.items()}  # what the grid found, besides the rate
+METHODS = {
+    "non-saturating": {},
+    "one-sided smoothing": {"loss": losses.NonSaturating(real_label=0.9)},
+    "least squares": {"loss": "least_squares"},
+    "hinge": {"loss": "hinge"},
+    "WGAN-GP": {
+        "loss": "wasserstein", "penalty": losses.GradientPenalty(),
+        "discriminator_steps": EXTRA["WGAN-GP"],
+    },
+    "R1": {"penalty": losses.R1(EXTRA["R1"])},
+    "relativistic, R1 and R2": {
+        "loss": "relativistic",
+        "penalty": [losses.R1(EXTRA["relativistic, R1 and R2"]),
+                    losses.R2(EXTRA["relativistic, R1 and R2"])],
+    },
+}
+
+# %%
+drawn, scores = {}, {}
+for name in LIVE:
+    gan = build_gan(METHODS[name], learning_rate=of[name]["rate"])
+    batches = digits.batches(BATCH_SIZE * gan.discriminator_steps).repeat()
+    steps = runtime.budget(full=of[name]["steps"], fast=2)
+    begin = time.perf_counter()
+    gan.fit(batches, steps_per_epoch=steps, verbose=0)
+    seconds = time.perf_counter() - begin
+    drawn[name] = gan.generate(COUNT, seed=1)
+    scores[name] = fid(drawn[name])
+    print(f"{name:24} {steps:5} steps in {seconds:3.0f} s: {scores[name]}")
+
+# %%
+rows = np.concatenate([images[:20] for images in drawn.values()])
+plots.image_grid(rows, f"from the top: {', '.join(drawn)}", 20);
+
+# %% [markdown]
+# *Four rows of twenty digits, most of them readable. No row stands out.*
+#
+# %% [markdown]
+# ## 4. The health of a run
+#
+# `callbacks.HealthMonitor` looks at the logs, at samples from fixed latent vectors and at the generator's
+# gradient after each epoch, and says in plain words what goes wrong. Here is a run with bad settings, on the
+# embedded digits, scans of 8 x 8 pixels made larger. Both networks learn at once, as in lesson 02. An epoch is 25
+# steps here, and the monitor speaks when several epochs in a row show the same. It calls a gradient gone when
+# the slope for a logit is below 0.01, or that for a weight below 1e-7.
+
+# %%
+embedded = data.load("digits")
+embedded_fid = metrics.FrechetDistance(embedded.images, "digits")
+
+# %%
+def rescue(loss="minimax", d_rate=1e-2, rate=1e-3, penalty=None, steps=600):
+    runtime.set_seed(0)
+    gan = training.SimultaneousGAN(
+        models.dcgan_generator(LATENT_DIM, variant="small"),
+        models.dcgan_discriminator(variant="small", normalization="none"),
+        LATENT_DIM,
+    )
+    gan.compile(loss, penalty=penalty, **optimizers(rate, {}, d_rate), steps_per_execution=25)
+    monitor = callbacks.HealthMonitor(embedded.images[:500])
+    batches = embedded.batches(BATCH_SIZE).repeat()
+    gan.fit(
+        batches, epochs=steps // 25, steps_per_epoch=25, callbacks=[monitor], verbose=0)
+    images = gan.generate(len(embedded))
+    distance = float(embedded_fid(images)) if np.isfinite(images).all() else np.inf
+    plots.image_grid(images[:20], f"distance {distance:.0f}", 20)
+    problems = [finding.problem for finding in monitor.findings]
+    return {"distance": distance, "problems": problems, "steps": steps}
+
+
+# %%
+sick = rescue()
+
+# %% [markdown]
+# *Two findings, and twenty gray pictures, none of which is a digit.*
+#
+# ### Exercise 5.5: mend a run
+#
+# **Find settings** with which the monitor finds nothing, and the distance is below 30. What does the report
+# advise? Change one thing at a time, and guess before each run. (A run takes about ten seconds. These distances
+# are those of small scans after 600 steps: they cannot be compared with those above.)
+
+# %% exercise="5.5"
+# BEGIN SOLUTION
+mended = rescue(loss="non_saturating", d_rate=1e-3)
+# STUB
+# mended = ...  # rescue(loss=..., d_rate=..., rate=..., penalty=...)
+# END SOLUTION
+
+# %%
+exercises.check("5.5", mended)
+
+# %% [markdown]
+# Is one change enough? Try both that the report suggests, each alone:
+
+# %%
+one_change = {"another loss": rescue(loss="non_saturating"), "a lower rate": rescue(d_rate=1e-3)}
+for what, found in one_change.items():
+    print(f"{what}: distance {found['distance']:.0f}, {found['problems'] or 'healthy'}")
+
+# %% [markdown]
+# The minimax loss has no slope where the discriminator is sure, and with a rate of 1e-2 the discriminator soon
+# is. Either change alone brings the slope back, and the monitor is silent. But a discriminator that learns ten
+# times as fast as the generator is still a poor teacher: the better half of the cure is the lower rate.
+#
+# %% [markdown]
+# ## 5. Which to choose?
+#
+# What the study, the small games and the papers together suggest:
+#
+# 1. **First the learning rate.** Try three rates with the plain game before you change anything else. No
+#    method here made up for a bad one.
+# 2. **A plain loss.** Non-saturating, least squares and hinge did alike. Take non-saturating, or what the paper
+#    that you follow has; minimax stands still as soon as the discriminator is sure.
+# 3. **BatchNorm in the discriminator, or a penalty**: not both.
+# 4. **R1 when the players swing, or when a run is to be long.** It is what brings the two numbers of section 1
+#    to rest. It costs about {{r1_cost:.0%}} more time a step, and its $\gamma$ may be off by a factor of ten.
+# 5. **WGAN-GP when you want a loss that measures something.** One step of the discriminator was enough here.
+# 6. **Let a monitor watch**, whatever you choose.
+#
+# And what this lesson does not show: how these methods differ after hours, or on large images. R1 and weight
+# averaging are what StyleGAN trained with, for days. The paper on the relativistic game with R1 and R2 (Huang
+# et al. 2024) reports that R1 alone diverges on a hard mixture, of 1,000 kinds of images. Lesson 04 comes back
+# to that.
+#
+# ## What you should have seen
+
+# %%
+medians = {name: np.median(found) for name, found in runs.items()}
+ordered = sorted(medians.values())
+gain = max(min(found.values()) / found[3e-4] for (name, _), found in tried.items()
+           if not name.startswith("spectral"))
+in_the_study = {
+    "study_runs": (sum("fids" in row for row in study), 142, 142),
+    "final_runs": (sum(map(len, runs.values())), 60, 60),
+    "seconds": (of["R1"]["seconds"], 30, 30),
+    "best": (ordered[0], 3, 8),
+    "tenth": (ordered[9], 5, 15),
+    "worst": (ordered[-1], 15, 30),
+    "close": (sum(each < 15 for each in ordered), 10, 10),
+    "plain": (medians["non-saturating"], 4, 10),
+    "clipped": (medians["WGAN, clipped"], 15, 25),
+    "spectral": (medians["spectral norm, hinge"], 15, 25),
+    "worst run": (max(map(max, runs.values())), 0, 36),
+    "simultaneous": (medians["the same, simultaneous steps"], 9, 12),
+    "least gain from a higher rate": (gain, 0, 0.6),
+}
+
+# %%
+two_numbers = {
+    "minimax after 500 steps": (lengths["minimax"][500], 2.2535, 2.2545),
+    "non-saturating after 500 steps": (lengths["non-saturating"][500], 0.5205, 0.5215),
+    "R1 after 500 steps": (lengths["minimax, R1 with gamma 0.3"][500], 9.15e-4, 9.25e-4),
+    "at rest, non-saturating": (lengths["non-saturating"][2000], 0.445, 0.455),
+}
+two_lines = {
+    "W1 at a gap of 2": (w1[3], 2.0, 2.4),
+    "JSD at a gap of 2": (jsd[3], 0.69, 0.694),
+    "steepest critic": (max(slopes["Wasserstein"]), 1, 1.3),
+    "slope of minimax at a gap of 4": (slopes["minimax"][-1], 0, 1e-4),
+}
+
+# %%
+exercises.compare_results(
+    {
+        **in_the_study,
+        **two_numbers,
+        **two_lines,
+        "r1_cost": (costs["R1"] / costs["nothing"] - 1, 0.05, 0.6),
+        **{f"live, {name}": (float(score), 3, 16) for name, score in scores.items()},
+        "sick run": (sick["distance"], 500, 5_000),
+        "another loss alone": (one_change["another loss"]["distance"], 15, 80),
+        "a lower rate alone": (one_change["a lower rate"]["distance"], 5, 20),
+    },
+    comparable=digits.name == "mnist",
+)
+
+# %% [markdown]
+# ## Going further
+#
+# - Put other methods into `LIVE`, or other rates into the call of `build_gan`: does 1e-2 still learn?
+# - Train one method for five minutes instead of half a minute. Does the order of the study hold?
+# - Spectral normalization was slow. Look at the logits that its discriminator gives to real and to
+#   generated images, beside those of the plain one. What does the generator's gradient depend on?
+# - Write the relativistic game of two numbers, and find its eigenvalues with R1 alone, and with R1 and R2.
+#
+# ## Sources
+#
+# - M. Arjovsky, S. Chintala, L. Bottou, *Wasserstein GAN*, 2017,
+#   [arXiv:1701.07875](https://arxiv.org/abs/1701.07875): the two lines, clipping.
+# - I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, *Improved Training of Wasserstein GANs*, 2017,
+#   [arXiv:1704.00028](https://arxiv.org/abs/1704.00028): the gradient penalty.
+# - L. Mescheder, S. Nowozin, A. Geiger, *The Numerics of GANs*, 2017,
+#   [arXiv:1705.10461](https://arxiv.org/abs/1705.10461): consensus optimization.
+# - L. Mescheder, A. Geiger, S. Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
+#   [arXiv:1801.04406](https://arxiv.org/abs/1801.04406): the Dirac-GAN, R1.
+# - T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, *Spectral Normalization for Generative Adversarial Networks*,
+#   2018, [arXiv:1802.05957](https://arxiv.org/abs/1802.05957).
+# - M. Heusel, H. Ramsauer, T. Unterthiner, B. Nessler, S. Hochreiter, *GANs Trained by a Two Time-Scale Update
+#   Rule*, 2017, [arXiv:1706.08500](https://arxiv.org/abs/1706.08500): two learning rates.
+# - X. Mao, Q. Li, H. Xie, R. Lau, Z. Wang, S. Smolley, *Least Squares Generative Adversarial Networks*, 2017,
+#   [arXiv:1611.04076](https://arxiv.org/abs/1611.04076).
+# - J. Lim, J. Ye, *Geometric GAN*, 2017, [arXiv:1705.02894](https://arxiv.org/abs/1705.02894): the hinge loss.
+# - Y. Huang, A. Gokaslan, V. Kuleshov, J. Tompkin, *The GAN is dead; long live the GAN!*, 2024,
+#   [arXiv:2501.05441](https://arxiv.org/abs/2501.05441): the relativistic game with R1 and R2.
+
+# %%
+exercises.progress(5)
