@@ -203,7 +203,7 @@ def test_history_holds_both_losses_and_the_accuracy():
 
 def test_accuracy_is_the_share_told_rightly():
     gan = make()
-    gan._log(0.0, 0.0, tf.constant([[1.0], [-1.0]]), tf.constant([[-2.0], [-3.0]]), 0.0)
+    gan._log(0.0, 0.0, tf.constant([[1.0], [-1.0]]), tf.constant([[-2.0], [-3.0]]), 0.0, 0.0)
     assert float(gan.d_accuracy_tracker.result()) == 0.75
 
 
@@ -629,10 +629,10 @@ def test_accuracy_by_the_boundary_of_each_game():
     real, fake = tf.constant([[0.7], [0.3]]), tf.constant([[0.4], [0.6]])
     for loss, expected in (("least_squares", 0.5), ("relativistic", 0.5), ("hinge", 0.5)):
         gan = make(loss=loss)
-        gan._log(0.0, 0.0, real, fake, 0.0)
+        gan._log(0.0, 0.0, real, fake, 0.0, 0.0)
         assert float(gan.d_accuracy_tracker.result()) == expected
     gan = make(loss="wasserstein")
-    gan._log(0.0, 0.0, real + 10.0, fake + 10.0, 0.0)  # only differences count
+    gan._log(0.0, 0.0, real + 10.0, fake + 10.0, 0.0, 0.0)  # only differences count
     assert float(gan.d_accuracy_tracker.result()) == 0.5
 
 
