@@ -139,7 +139,7 @@ def test_the_benchmarks_have_lesson_02s_recipe():
 
 @pytest.mark.parametrize("kind", smoothing.KINDS)
 def test_the_study_of_smoothing_has_lesson_03s_recipe(kind):
-    lesson, source = gan_of_lesson("03_label_smoothing.py", "KINDS = {", kind, **ADAM)
+    lesson, source = gan_of_lesson("03_label_smoothing.py", "KINDS = {", kind, cells=2, **ADAM)
     assert_same_recipe(lesson, smoothing.build_gan(kind, 0))
     assert all(f"\n{setting}" in source for setting in AS_SET)
     assert f"\nSIZE = {smoothing.SIZES[0]} " in source

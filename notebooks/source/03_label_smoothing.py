@@ -137,9 +137,7 @@ def my_smoothed_loss(real_logits, fake_logits, a, b):
 
     return cost(a, real_logits) + cost(b, fake_logits)
     # STUB
-    # on_real = ...
-    # on_fake = ...
-    # return on_real + on_fake
+    # return ...
     # END SOLUTION
 
 # %% tags=["nbval-check-output"]
@@ -462,6 +460,7 @@ KINDS = {
 }
 
 
+# %%
 def build_gan(kind):
     runtime.set_seed(0)
     gan = training.SimultaneousGAN(
