@@ -126,7 +126,7 @@ def build_gan(name, rate, extra, seed):
     optimizers = recipes.course_optimizers(learning_rate=rate, beta_1=method.beta_1)
     optimizers["discriminator_optimizer"].learning_rate = method.d_rate(extra) * rate
     # averages over as many images, however many of them go to the discriminator
-    optimizers["generator_optimizer"].ema_momentum **= settings.get("discriminator_steps", 1)
+    optimizers["generator_optimizer"].ema_momentum **= steps_of_discriminator(name, extra)
     gan.compile(**settings, **optimizers)
     return gan
 

@@ -155,9 +155,7 @@ class Images:
         dataset = dataset.batch(batch_size).map(gather)
         if augment is not None:
             dataset = dataset.map(lambda images, labels: (augment(images), labels))
-        options = tf.data.Options()
-        options.autotune.enabled = False  # the autotuner stalls for a second after each epoch
-        return dataset.prefetch(2).with_options(options)
+        return _ahead(dataset)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -206,9 +204,16 @@ class Mixture:
             noise = tf.random.stateless_normal((batch_size, 2), seeds[1])
             return tf.gather(centers, modes) + self.std * noise, modes
 
-        options = tf.data.Options()
-        options.autotune.enabled = False  # as in Images.batches
-        return tf.data.Dataset.counter().map(draw).prefetch(2).with_options(options)
+        return _ahead(tf.data.Dataset.counter().map(draw))
+
+
+def _ahead(batches):
+    """Let a `tf.data.Dataset` make its batches while others are learned from."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False  # the autotuner stalls for a second after each epoch
+    return batches.prefetch(2).with_options(options)
 
 
 def _check_whole(name, value, least=1):

@@ -37,6 +37,11 @@ def _check_optimizer(name, optimizer, network):
         )
 
 
+def _optimizer(given):
+    """The Keras optimizer that is meant, or that of Radford et al. 2015 where none is given."""
+    return keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
+
+
 def _scaled(optimizer):
     """The optimizer, with its loss scaled up so that float16 does not round gradients to 0."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -226,10 +231,7 @@ class GAN(keras.Model):
         _check_settings(discriminator_steps, label_noise, clip_weights, diversity)
         if penalties:
             _check_slopes(self.discriminator, "penalty")
-        optimizers = [
-            keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
-            for given in (generator_optimizer, discriminator_optimizer)
-        ]
+        optimizers = [_optimizer(given) for given in (generator_optimizer, discriminator_optimizer)]
         if optimizers[0] is optimizers[1]:
             raise ValueError(
                 "generator_optimizer and discriminator_optimizer must be two optimizers, came the "
@@ -237,7 +239,7 @@ class GAN(keras.Model):
             )
         _check_optimizer("generator_optimizer", optimizers[0], self.generator)
         _check_optimizer("discriminator_optimizer", optimizers[1], self.discriminator)
-        if any(layer.compute_dtype == "float16" for layer in self._flatten_layers()):
+        if self._computes_in_float16():
             optimizers = [_scaled(optimizer) for optimizer in optimizers]
         super().compile(optimizer=None, **kwargs)
         self.loss, self.penalty = loss, penalties
@@ -256,6 +258,9 @@ class GAN(keras.Model):
             self.diversity_tracker = keras.metrics.Mean("diversity")
         images = tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
         self._compiled_step = tf.function(self.train_step, input_signature=[images])
+
+    def _computes_in_float16(self):
+        return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
 
     def noise(self, count, stream=0):
         """Draw the latent vectors of the current training step.
@@ -640,11 +645,9 @@ class UnrolledGAN(GAN):
             ValueError: as `GAN.compile`; another optimizer, or networks that compute in float16.
         """
         metrics.check_count("unrolled_steps", unrolled_steps)
-        discriminator_optimizer = keras.optimizers.get(
-            discriminator_optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
-        )
+        discriminator_optimizer = _optimizer(discriminator_optimizer)
         _check_adam(discriminator_optimizer)
-        if any(layer.compute_dtype == "float16" for layer in self._flatten_layers()):
+        if self._computes_in_float16():
             raise ValueError(
                 "generator and discriminator must not compute in float16 where steps are unrolled: "
                 "gradients of gradients get lost in it. Use float32 or mixed_bfloat16."

@@ -228,12 +228,17 @@ def judge_gamma(answer):
 # 5.4: the gradient penalty
 
 
-def _gradient_penalty(critic, real, fake, alpha, weight):
+def _slopes(critic, real, fake, alpha):
+    """The critic's gradient at points between real and fake ones, (batch, 2)."""
     between = alpha * real + (1 - alpha) * fake
     with tf.GradientTape() as tape:
         tape.watch(between)
         scores = critic(between)
-    slopes = tape.gradient(scores, between)
+    return tape.gradient(scores, between)
+
+
+def _gradient_penalty(critic, real, fake, alpha, weight):
+    slopes = _slopes(critic, real, fake, alpha)
     norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), axis=1))
     return weight * tf.reduce_mean(tf.square(norms - 1))
 
@@ -292,11 +297,7 @@ def judge_gradient_penalty(answer):
 
 
 def _wrong_norms(critic, real, fake, alpha):
-    between = alpha * real + (1 - alpha) * fake
-    with tf.GradientTape() as tape:
-        tape.watch(between)
-        scores = critic(between)
-    slopes = tape.gradient(scores, between).numpy()
+    slopes = _slopes(critic, real, fake, alpha).numpy()
     squares = (slopes**2).sum(axis=1)
     return [
         (10 * np.mean(squares), "That is the squared slope. Its norm should be 1: (norm - 1)^2."),
