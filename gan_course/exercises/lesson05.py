@@ -54,9 +54,8 @@ prediction(
     "5.d",
     "five steps of the discriminator, or one",
     right="c",
-    why="Five steps are nearly five times the work, and in these few seconds the generator learns "
-    "less often. The penalty keeps the slope in bounds whether the discriminator is far ahead or "
-    "not.",
+    why="With five, a step of both takes about three times as long, so the generator learns less "
+    "often. The penalty keeps the slope in bounds whether the discriminator is far ahead or not.",
     others={
         "a": "Each step of the generator then follows a better critic, but there are far fewer of "
         "them in the same time.",
