@@ -23,8 +23,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks import timing
-from benchmarks.tables import Table
+from benchmarks import stabilizers, timing
+from benchmarks.tables import RESULTS, Table
 from gan_course import data, losses, metrics, models, runtime, training
 
 STEPS, STEPS_AT_ONCE = 40_000, 100
@@ -32,7 +32,6 @@ BATCH_SIZE, LATENT_DIM, HIDDEN = 100, 2, (128, 128, 128)
 COUNT = 2_500  # samples of a score
 SEEDS = (0, 1, 2, 3, 4)
 GRID_SEED = 100
-RATES = (5e-4, 1e-3, 2e-3)  # of both players
 KEYS = ("mixture", "method", "rate", "extra", "seed", "steps")
 MIXTURES = {"ring": data.ring, "grid": data.grid}
 PUBLISHED = {  # PacGAN's table 1: modes, high quality in percent, reverse KL
@@ -44,32 +43,19 @@ PUBLISHED = {  # PacGAN's table 1: modes, high quality in percent, reverse KL
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
+class Method(stabilizers.Method):
     """What is changed, and the values to try.
 
     Attributes:
-        source: where it comes from.
-        settings: function of the extra value that returns arguments of `compile`.
-        extras: the values to try of another setting than the rate.
-        extra_name: what that setting is.
-        beta_1: of Adam, for both.
-        d_rate: function of the extra value: the discriminator's rate, times the generator's.
         pack: function of the extra value: samples that are judged together.
-        layer: a class of layers that stands before the discriminator's logit.
+        layer: makes a layer that stands before the discriminator's logit.
         activation: of the generator.
-        kind: the class of the GAN.
     """
 
-    source: str
-    settings: object = lambda extra: {}
-    extras: tuple = (None,)
-    extra_name: str = ""
-    beta_1: float = 0.5
-    d_rate: object = lambda extra: 1.0
+    rates: tuple = (5e-4, 1e-3, 2e-3)
     pack: object = lambda extra: 1
     layer: object = None
     activation: str = "relu"
-    kind: type = training.GAN
 
 
 def _both(gamma):
@@ -169,7 +155,7 @@ def fitted(gan, points, seed, steps):
 
 def measure_cost(name, steps=500):
     """How long a step takes; a row."""
-    gan = build_gan(name, RATES[0], METHODS[name].extras[0], seed=0)
+    gan = build_gan(name, METHODS[name].rates[0], METHODS[name].extras[0], seed=0)
     blocks = timing.seconds_per_call(fitted(gan, data.ring(), 0, steps))
     row = dict.fromkeys(KEYS) | {"method": name}
     return row | {"ms": round(1000 * float(np.median(blocks)) / steps, 3)}
@@ -232,10 +218,6 @@ def scoreboard(rows):
     return found
 
 
-def _in_words(name, rate, extra):
-    return f"{rate:g}" + (f", {METHODS[name].extra_name} {extra:g}" if extra is not None else "")
-
-
 def with_error(values, digits):
     """Mean and standard error in words; infinite where a value is missing."""
     values = np.array([np.inf if value is None else value for value in values], dtype=float)
@@ -266,7 +248,7 @@ def report(table):
                 name,
                 *cells,
                 f"{cost(rows, name):.2f}",
-                _in_words(name, *settings),
+                METHODS[name].in_words(*settings),
                 METHODS[name].source,
             ]
         )
@@ -275,13 +257,19 @@ def report(table):
         lines.append([f"*{name}, published*", *cells, "", "1e-4", "Lin et al. 2018, table 1"])
     grids = "\n".join(
         f"- {name}: "
-        + "; ".join(f"{_in_words(name, *each)}: {share:.1%}" for each, share in found.items())
+        + "; ".join(
+            f"{METHODS[name].in_words(*each)}: {share:.1%}" for each, share in found.items()
+        )
         for name in METHODS
         if (found := tried(rows, name))
     )
+    missing = len(METHODS) * len(MIXTURES) * len(SEEDS) - sum(
+        len(of) for _, runs in scoreboard(rows).values() for of in runs.values()
+    )
     table.write_markdown(
         "Mode collapse in the plane",
-        f"Modes that {COUNT:,} samples were found in, the share of high quality in percent, and "
+        (f"NOT COMPLETE: {missing} runs are missing.\n\n" if missing else "")
+        + f"Modes that {COUNT:,} samples were found in, the share of high quality in percent, and "
         f"the reverse KL, for seeds {SEEDS[0]} to {SEEDS[-1]}: means and standard errors. A "
         "perfect generator has 98.9 % of high quality, and a reverse KL of about 0.0014 on the "
         f"ring and 0.0048 on the grid.\n\nAll learn for {STEPS:,} steps of {BATCH_SIZE}. The "
@@ -304,8 +292,8 @@ def report(table):
     )
 
 
-def main():
-    table = Table("mode_collapse", keys=KEYS)
+def main(folder=RESULTS):
+    table = Table("mode_collapse", keys=KEYS, folder=folder)
     for name in METHODS:
         if cost(table.rows(), name) is None:
             table.append(timing.in_own_process(measure_cost, name))
@@ -328,7 +316,7 @@ def main():
         each(
             ("grid", name, settings, GRID_SEED)
             for name, method in METHODS.items()
-            for settings in itertools.product(RATES, method.extras)
+            for settings in itertools.product(method.rates, method.extras)
         )
         chosen = {name: best(table.rows(), name) for name in METHODS}
         each(

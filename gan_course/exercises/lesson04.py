@@ -39,6 +39,18 @@ prediction(
         "b": "One mode's answer is a little higher than the others'. Then why go to the others?",
     },
 )
+prediction(
+    "4.c",
+    "which cure leaves the picture sharp",
+    right="b",
+    why="It only tells the discriminator what it could not see; a sample that is far from its mode "
+    "still looks false. Here more than nine in ten samples are of high quality.",
+    others={
+        "a": "With four samples in a pack, one that is off is only a part of what is judged. Most "
+        "samples lie between the modes here.",
+        "c": "It pays for distance, whether that is between modes or within one.",
+    },
+)
 
 
 # 4.1: a ring that closes twice
