@@ -33,7 +33,7 @@ prediction(
     "the best answer to a discriminator that holds still",
     right="c",
     why="The loss is a mean over samples, each judged alone. It is lowest if every single sample "
-    "lies where the discriminator's answer is highest.",
+    "lies where the discriminator's answer is highest. (With several highest points, any of them.)",
     others={
         "a": "Nothing in the loss asks for the distribution: each sample is judged alone.",
         "b": "One mode's answer is a little higher than the others'. Then why go to the others?",
@@ -44,11 +44,11 @@ prediction(
     "which cure leaves the picture sharp",
     right="b",
     why="It only tells the discriminator what it could not see; a sample that is far from its mode "
-    "still looks false. Here more than nine in ten samples are of high quality.",
+    "still looks false. A pack of four with one sample that is off still looks mostly real.",
     others={
         "a": "With four samples in a pack, one that is off is only a part of what is judged. Most "
         "samples lie between the modes here.",
-        "c": "It pays for distance, whether that is between modes or within one.",
+        "c": "Both bring the modes back. But look at how many samples lie between them.",
     },
 )
 
