@@ -50,8 +50,8 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 	@$(BUILD) --table
 
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
-	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed smoothing \
-			guidelines stabilizers quality_time); do \
+	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \
+			guidelines stabilizers mode_collapse quality_time); do \
 		$(PY) -m benchmarks.$$name; done
 
 check: lint ## lint, and see that the stored notebooks are true to their sources

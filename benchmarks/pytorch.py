@@ -1,10 +1,11 @@
-"""DCGANs in PyTorch: the same networks as ours, for speed, and PyTorch's own, for quality.
+"""GANs in PyTorch: the same networks as ours, for speed, and PyTorch's own, for quality.
 
 PyTorch is optional (`pip install torch`). It is imported where it is used, so that this module can
 be imported without it, and processes that use TensorFlow do not carry both.
 """
 
 import importlib.util
+import itertools
 
 import numpy as np
 
@@ -49,6 +50,17 @@ def tensorflow_discriminator():
     )
 
 
+def mlp(inputs, hidden, outputs):
+    """`models.mlp_generator` or `models.mlp_discriminator` for points: (batch, inputs) in."""
+    from torch import nn
+
+    sizes = [inputs, *hidden]
+    parts = []
+    for before, after in itertools.pairwise(sizes):
+        parts += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*parts, nn.Linear(sizes[-1], outputs))
+
+
 class SimultaneousGAN:
     """The step of `training.SimultaneousGAN`, on the same networks, in PyTorch.
 
@@ -56,20 +68,33 @@ class SimultaneousGAN:
     weights that it does not change. Adam is the fused one, PyTorch's fastest.
 
     Args:
+        generator, discriminator: modules; None for those of TensorFlow's tutorial.
+        latent_dim: numbers that the generator takes.
         precision: "float32", or "bfloat16" with autocast.
         channels_last: keep images in memory as TensorFlow does; often faster on a CPU.
         compiled: compute losses and gradients in one graph by `torch.compile`.
     """
 
-    def __init__(self, precision="float32", channels_last=False, compiled=False):
+    def __init__(
+        self,
+        generator=None,
+        discriminator=None,
+        latent_dim=100,
+        precision="float32",
+        channels_last=False,
+        compiled=False,
+    ):
         import torch
 
         torch.manual_seed(0)
+        self.latent_dim = latent_dim
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
         self.memory = torch.channels_last if channels_last else torch.contiguous_format
-        self.generator = tensorflow_generator().to(memory_format=self.memory)
-        self.discriminator = tensorflow_discriminator().to(memory_format=self.memory)
+        self.generator = generator or tensorflow_generator()
+        self.discriminator = discriminator or tensorflow_discriminator()
         self.networks = (self.generator, self.discriminator)
+        for network in self.networks:
+            network.to(memory_format=self.memory)
         self.optimizers = [
             torch.optim.Adam(network.parameters(), lr=1e-4, fused=True) for network in self.networks
         ]
@@ -83,7 +108,7 @@ class SimultaneousGAN:
         from torch.nn.functional import softplus
 
         with self.autocast:
-            made = self.generator(torch.randn(len(images), 100))
+            made = self.generator(torch.randn(len(images), self.latent_dim))
             on_real, on_fake = self.discriminator(images), self.discriminator(made)
         on_real, on_fake = on_real.float(), on_fake.float()
         g_loss = softplus(-on_fake).mean()
@@ -94,8 +119,10 @@ class SimultaneousGAN:
         )
 
     def step(self, images):
-        """Learn from real images, a float32 tensor (batch, 1, 28, 28)."""
-        found = self.gradients(images.to(memory_format=self.memory))
+        """Learn from real images, a float32 tensor (batch, 1, 28, 28), or whatever is judged."""
+        if images.ndim == 4:
+            images = images.to(memory_format=self.memory)
+        found = self.gradients(images)
         for network, optimizer, gradients in zip(
             self.networks, self.optimizers, found, strict=True
         ):

@@ -114,7 +114,7 @@ def _train_on_batch(digits, batch_size, precision):
 def _pytorch(digits, batch_size, precision, **options):
     import torch
 
-    gan = pytorch.SimultaneousGAN(precision, **options)
+    gan = pytorch.SimultaneousGAN(precision=precision, **options)
     images = torch.from_numpy(digits.images.transpose(0, 3, 1, 2).copy())
 
     def run(steps):

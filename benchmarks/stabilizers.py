@@ -57,6 +57,10 @@ class Method:
     normalization: str = "none"
     kind: type = training.GAN
 
+    def in_words(self, rate, extra):
+        """Settings of the grid."""
+        return f"{rate:g}" + (f", {self.extra_name} {extra:g}" if extra is not None else "")
+
 
 METHODS = {
     "non-saturating": Method("Goodfellow et al. 2014"),
@@ -241,10 +245,6 @@ def scoreboard(rows):
     return sorted(found, key=lambda each: np.median(list(map(_distance, each[2]))))
 
 
-def _in_words(name, rate, extra):
-    return f"{rate:g}" + (f", {METHODS[name].extra_name} {extra:g}" if extra is not None else "")
-
-
 def report(table):
     """Write the table's Markdown from its rows."""
     rows, lines = table.rows(), []
@@ -259,14 +259,15 @@ def report(table):
                 f"{distances[0]:.1f} to {distances[-1]:.1f}",
                 f"{sum(each > UNREADABLE for each in distances)} of {len(runs)}",
                 f"{cost(rows, name, settings[1]):.0f}",
-                _in_words(name, *settings),
+                METHODS[name].in_words(*settings),
                 METHODS[name].source,
             ]
         )
     grids = "\n".join(
         f"- {name}: "
         + "; ".join(
-            f"{_in_words(name, *settings)}: " + ", ".join(f"{each:.1f}" for each in distances)
+            f"{METHODS[name].in_words(*settings)}: "
+            + ", ".join(f"{each:.1f}" for each in distances)
             for settings, distances in tried(rows, name).items()
         )
         for name in METHODS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from benchmarks import growth, limit, pytorch, recipes, speed, tables, timing
+from benchmarks import growth, limit, pytorch, recipes, small_steps, speed, tables, timing
 from gan_course import models, training
 
 
@@ -48,6 +48,12 @@ def made_up_speed(method, precision, round_number, batch_size, steps, blocks):
     }
 
 
+def made_up_small_steps(method, round_number):
+    row = {"method": method, "round": round_number, "weights": 1234}
+    base = {"fit": 1200, "step": 800, "PyTorch eager": 290}
+    return {**row, "steps_per_second": [base.get(method, 1210) + i for i in range(3)]}
+
+
 def made_up_step(batch_size, side, variant, channels):
     case = {"batch_size": batch_size, "side": side, "variant": variant, "channels": channels}
     return {"case": case, "milliseconds": [batch_size / 4] * 2, "operations": 10 * batch_size}
@@ -74,6 +80,7 @@ def made_up_limit(variant, latent_dim, batch_size, precision):
 
 MADE_UP = {
     speed.measure: made_up_speed,
+    small_steps.measure: made_up_small_steps,
     growth.measure_step: made_up_step,
     growth.measure_data: made_up_data,
     limit.measure: made_up_limit,
@@ -225,6 +232,50 @@ def test_without_pytorch_its_rows_are_left_out(measured, monkeypatch, tmp_path):
 def test_pytorchs_recipe_is_there_where_pytorch_is():
     names = [recipe.__name__ for recipe in recipes.RECIPES]
     assert ("PyTorchTutorial" in names) == pytorch.is_installed()
+
+
+# Small steps
+
+
+def weights_of_two_small_networks():
+    layers_of_each = [(2, 128), (128, 128), (128, 2)], [(2, 128), (128, 128), (128, 1)]
+    return sum((before + 1) * after for each in layers_of_each for before, after in each)
+
+
+@pytest.mark.parametrize("method", small_steps.METHODS)
+def test_every_way_of_small_steps_trains_the_same_networks(method, monkeypatch):
+    if "PyTorch" in method:
+        pytest.importorskip("torch")
+    monkeypatch.setattr(small_steps, "STEPS", 2)
+    row = small_steps.measure(method, 0, blocks=2, at_least=0)
+    assert row["weights"] == weights_of_two_small_networks()
+    assert len(row["steps_per_second"]) == 2 and min(row["steps_per_second"]) > 0
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_hand_written_loop_makes_as_many_steps_as_it_is_told(several, monkeypatch):
+    made = []
+    apply = keras.optimizers.Adam.apply
+    monkeypatch.setattr(
+        keras.optimizers.Adam, "apply", lambda self, *args: (made.append(self), apply(self, *args))
+    )
+    monkeypatch.setattr(small_steps, "STEPS", 2)
+    run, _ = small_steps._hand_written(several=several)
+    run(4)
+    assert {int(optimizer.iterations) for optimizer in made} == {4}
+
+
+def test_small_steps_say_what_was_reached(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(pytorch, "is_installed", lambda: True)
+    small_steps.main(tmp_path)
+    assert len(measured) == small_steps.ROUNDS * len(small_steps.METHODS)
+    text = text_of("small_steps", tmp_path)
+    assert "`fit` over PyTorch eager: 4.13 (target 4.00: met)" in text
+    assert "`fit` over the fastest hand-written loop: 0.99 (target 1.00: not met)" in text
+    assert "| fit | 1,201 | 1,200 to 1,202 |" in text
+    measured.clear()
+    small_steps.main(tmp_path)
+    assert measured == []
 
 
 # Distance to the limit

@@ -9,7 +9,15 @@ A wrong or missing answer never stops a notebook. `check` and `answer` try a fun
 inputs whose answers are known by hand; nothing depends on luck.
 """
 
-from gan_course.exercises import lesson00, lesson01, lesson02, lesson03, lesson05, lesson06
+from gan_course.exercises import (
+    lesson00,
+    lesson01,
+    lesson02,
+    lesson03,
+    lesson04,
+    lesson05,
+    lesson06,
+)
 from gan_course.exercises.checker import ExerciseNotSolved, answer, check, hint, progress
 from gan_course.exercises.results import ResultsOutOfRange, compare_results
 
@@ -24,6 +32,7 @@ __all__ = [
     "lesson01",
     "lesson02",
     "lesson03",
+    "lesson04",
     "lesson05",
     "lesson06",
     "progress",

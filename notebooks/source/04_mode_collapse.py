@@ -1,0 +1,656 @@
+# ---
+# jupyter:
+#   gan_course:
+#     title: Mode collapse
+#     outcome: see a generator give up on most of the data, count what is left, and get it back
+#     result: "a ring of 8 modes, three seeds: {{none_modes:.1f}} of them left without a cure, {{mbd_modes:.1f}} with minibatch discrimination; digits that are all one figure, counted and mended"
+# ---
+
+# %% [markdown]
+# # 04 Mode collapse
+#
+# A generator is rewarded for samples that the discriminator takes for real, one by one. It is not rewarded for
+# variety: if one kind of sample goes down well, why make another? This lesson watches that happen, in the plane,
+# where everything can be seen. Then it tries what is said to help, counts what each really does, and does the
+# same for digits.
+#
+# After this lesson you can
+#
+# - say why generators collapse, and tell by a count that one has,
+# - write packing, which lets the discriminator see several samples at once,
+# - choose among the cures by measured numbers,
+# - not be fooled by a count.
+#
+# **The stored run took {{minutes}} minutes** on two CPU cores. In it the plain GAN ended with {{none_modes:.1f}} of
+# eight modes, as a mean of three seeds: most of its samples lay beside all of them. Of nine changes, {{all_modes:.0f}}
+# brought back all eight with every seed. Two well-known penalties did not help.
+#
+# ![Five pictures of a ring of eight crosses with red points](attachment:outcome.png)
+#
+# *Crosses: the eight places where all real points are. Red: generated points, after equally many steps of the
+# same two networks, with the cure that is named.*
+
+# %% [markdown]
+# ## Set-up
+
+# %% tags=["setup"]
+import sys
+from pathlib import Path
+
+folders = [Path.cwd(), *Path.cwd().parents]
+course = next((f for f in folders if (f / "gan_course" / "__init__.py").is_file()), None)
+assert course, "Open this notebook inside the folder of the course, which holds gan_course."
+sys.path.insert(0, str(course))
+
+from gan_course import runtime
+
+runtime.quiet_logs()
+
+# %%
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from keras import layers
+
+from gan_course import callbacks, data, exercises, losses, metrics, models, plots, training
+
+plots.use_style()
+print(runtime.describe())
+
+# %%
+RATE = 3e-3  # the generator's learning rate
+D_RATE = 3e-4  # the discriminator's: it learns ten times more slowly, which invites collapse
+BATCH_SIZE = 100  # as in the paper on packing
+HIDDEN = (128, 128)  # units of the hidden layers of both networks, in the plane
+DATASET = "mnist"  # or "fashion_mnist", or "digits", the embedded ones: no download needed
+LATENT_DIM = 64  # numbers that the generator of digits turns into an image
+HEALTHY_STEPS = runtime.budget(full=500, fast=5)  # on digits, with equal rates
+FRAMES = runtime.budget(full=36, fast=2)  # looks at the digits after that, one every 10 steps
+COUNT = runtime.budget(full=5_000, fast=300)  # images to count classes in
+STEPS = runtime.budget(full=3_000, fast=100)
+LOOK = 50  # steps between two looks at the samples
+SEEDS = runtime.budget(full=(0, 1, 2), fast=(0,))
+
+# %% [markdown]
+# ## 1. A ring of modes
+#
+# A *mode* is a place where data crowd: in MNIST, say, the ones. Take data that are nothing but modes: points
+# that lie close around eight places on a circle.
+#
+# ### Exercise 4.1: a ring of eight
+#
+# Here is how such places are often made. Eight were asked for. Count the dots.
+
+# %%
+def broken_ring(modes, radius):
+    angles = np.linspace(0, 2 * np.pi, modes)
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+_, ax = plt.subplots(figsize=(2.6, 2.6), layout="constrained")
+ax.plot(*broken_ring(8, 1.0).T, "o", color=plots.COLORS["real"])
+ax.set(aspect="equal", title="eight modes?");
+
+# %% [markdown]
+# *There are seven dots.* A generator that is measured with this ring can never find eight modes. **Mend it.** The
+# result has the shape (modes, 2).
+
+# %% exercise="4.1"
+def my_ring(modes, radius):
+    # BEGIN SOLUTION
+    angles = np.linspace(0, 2 * np.pi, modes, endpoint=False)
+    # STUB
+    # angles = ...
+    # END SOLUTION
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+# %% tags=["nbval-check-output"]
+ring = exercises.answer("4.1", my_ring)
+
+# %% [markdown]
+# `data.ring(std=0.05)` draws points around such places: from a normal distribution with the standard deviation
+# 0.05 in every direction. (The paper on packing, below, takes 0.01, and 400,000 steps.)
+
+# %%
+mixture = data.ring(std=0.05)
+real = mixture.sample(1_000, seed=0)
+assert np.allclose(np.sort(mixture.centers, axis=0), np.sort(ring(8, 1.0), axis=0), atol=1e-6)
+
+# %% [markdown]
+# ### Exercise 4.2: count the modes
+#
+# How many modes does a generator know? Srivastava et al. (2017) count like this: a sample is of *high quality*
+# if it lies within three standard deviations of the nearest mode's center. A mode is *captured* if at least one
+# sample of high quality is nearest to it.
+#
+# **Write it.** `samples` has the shape (N, 2), `centers` (modes, 2), and `std` is the standard deviation of each
+# mode. Return how many modes are captured, and the share of high quality, a number from 0 to 1.
+
+# %% exercise="4.2"
+def my_count_modes(samples, centers, std):
+    # BEGIN SOLUTION
+    distances = np.linalg.norm(samples[:, None] - centers[None], axis=-1)  # (N, modes)
+    nearest, good = distances.argmin(axis=1), distances.min(axis=1) <= 3 * std
+    return len(np.unique(nearest[good])), good.mean()
+    # STUB
+    # return ..., ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+count_modes = exercises.answer("4.2", my_count_modes)
+
+# %%
+modes, quality = count_modes(real, mixture.centers, mixture.std)
+print(f"real points: {modes} modes, {quality:.1%} of high quality")
+
+# %% [markdown]
+# Even real points are not all of high quality. In two dimensions $1 - e^{-9/2} = 98.9\,\%$ of a normal
+# distribution lie within three standard deviations.
+#
+# **Prediction 4.a.** A generator captures all eight modes, and all of 2,500 samples are of high quality. How
+# good is that generator?
+#
+# - a: better than a perfect one
+# - b: not perfect: its modes are too narrow
+# - c: perfect, and lucky
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("4.a", prediction)
+
+# %% [markdown]
+# Modes may all be there, but not equally often. For that there is the *reverse Kullback-Leibler divergence*:
+# let $q_k$ be the share of samples that are nearest to mode $k$; all $K$ modes should have $1/K$. Then
+#
+# $$\mathrm{KL}(q \,\|\, \tfrac1K) = \sum_k q_k \log (K\, q_k)$$
+#
+# It is 0 if all shares are right, and $\log 8 = 2.08$ if all samples go to one of eight modes. Shares among $N$
+# samples vary by chance, so real ones do not reach 0 either, but about $(K - 1) / 2N$. Note that it counts every
+# sample for the nearest mode, good or bad. `metrics.mode_coverage` gives all three (what follows ± is a standard
+# error):
+
+# %%
+print(metrics.mode_coverage(mixture.sample(2_500, seed=1), mixture.centers, mixture.std))
+
+# %% [markdown]
+# ## 2. Collapse as it happens
+#
+# **Prediction 4.b.** Stop the discriminator: it keeps the weights that it has. The generator trains on, until its
+# loss $-\log D(G(z))$, averaged over many $z$, can get no lower. What does it make then? (Suppose that $D$ has
+# one highest point.)
+#
+# - a: samples like the real ones: their distribution has the lowest loss
+# - b: samples of every mode, those that fool the discriminator best more often
+# - c: always the same sample
+
+# %%
+# BEGIN SOLUTION
+prediction = "c"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %% tags=["nbval-check-output"]
+exercises.check("4.b", prediction)
+
+# %% [markdown]
+# What saves a GAN is that the discriminator does not hold still. It sees too many samples in that place, and
+# lowers its answer there; the generator has to move. If it moves everything at once to the next best place, we
+# have a chase instead of learning.
+#
+# Two small networks, the discriminator learning ten times more slowly than the generator:
+
+# %%
+def build_gan(
+    rate=RATE, d_rate=D_RATE, pack=1, layer=None, kind=training.GAN, seed=0, steps=50, **settings
+):
+    runtime.set_seed(seed)
+    generator = [layers.Dense(units, "relu") for units in HIDDEN]
+    discriminator = [layers.Dense(units, "leaky_relu") for units in HIDDEN]
+    if layer is not None:
+        discriminator.append(layer())
+    gan = kind(
+        keras.Sequential([keras.Input((2,)), *generator, layers.Dense(2)]),
+        keras.Sequential([keras.Input((2 * pack,)), *discriminator, layers.Dense(1)]),
+        latent_dim=2, seed=seed, pack=pack,
+    )
+    gan.compile(
+        generator_optimizer=keras.optimizers.Adam(rate, beta_1=0.5),
+        discriminator_optimizer=keras.optimizers.Adam(d_rate, beta_1=0.5),
+        steps_per_execution=steps, **settings,
+    )
+    return gan
+
+
+# %% [markdown]
+# (`pack`, `layer`, `kind` and `settings` are for section 3. The generator's latent vectors are points of the
+# plane, too.)
+#
+# While it trains, keep samples from the same latent vectors, and what the discriminator says of every place in
+# the picture.
+
+# %%
+SIDE, WIDE = 150, 1.5  # pixels of a picture; it reaches from -1.5 to 1.5
+axis = np.linspace(-WIDE, WIDE, SIDE)
+PLACES = np.stack(np.meshgrid(axis, -axis), axis=-1).reshape(-1, 2).astype("float32")
+
+
+class Watch(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.samples, self.logits, self.scores = [], [], []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.samples.append(self.model.generate(1_000, seed=1))
+        self.logits.append(self.model.discriminator.predict_on_batch(PLACES))
+        self.scores.append(
+            metrics.mode_coverage(self.samples[-1], mixture.centers, mixture.std))
+
+
+# %%
+def train(gan, watch=None, steps=STEPS, seed=0):
+    gan.fit(
+        mixture.batches(BATCH_SIZE, seed), epochs=steps // LOOK, steps_per_epoch=LOOK, verbose=0,
+        callbacks=[watch] if watch else [],
+    )
+
+
+collapsed, watch = build_gan(), Watch()
+train(collapsed, watch)
+print(watch.scores[-1])
+
+# %%
+def paint(samples, logits):
+    """A picture: the darker, the more real for the discriminator; samples in red."""
+    logits = logits.reshape(SIDE, SIDE)
+    darkness = np.round(12 * (logits - logits.min()) / (np.ptp(logits) + 1e-9))  # 13 shades
+    picture = np.repeat((255 - 10 * darkness)[..., None], 3, axis=2).astype(np.uint8)
+    cross = [(0, 0), (1, 0), (2, 0), (-1, 0), (-2, 0), (0, 1), (0, 2), (0, -1), (0, -2)]
+    for points, color, shape in (
+        (mixture.centers, (0, 0, 0), cross), (samples, (213, 94, 0), [(0, 0), (1, 0), (0, 1)])
+    ):
+        columns, rows = ((points * [1, -1] + WIDE) / (2 * WIDE) * SIDE).astype(int).T
+        inside = (columns > 1) & (columns < SIDE - 2) & (rows > 1) & (rows < SIDE - 2)
+        for x, y in shape:
+            picture[rows[inside] + y, columns[inside] + x] = color
+    return picture
+
+# %% tags=["picture-film"]
+plots.film([paint(*each) for each in zip(watch.samples, watch.logits, strict=True)], scale=2)
+
+# %% [markdown]
+# *A film: a small cloud of red points jumps from one black cross to another, and never covers more than a few. It
+# goes where the gray is dark; there the gray fades, and the cloud moves on. (Black and white are set anew in each
+# frame.)*
+
+# %%
+captured = [int(score.captured) for score in watch.scores]
+looks = LOOK * np.arange(1, len(captured) + 1)
+shares = np.stack([score.shares for score in watch.scores])
+_, (left, right) = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
+left.step(looks, captured, color=plots.COLORS["fake"])
+left.set(ylim=(0, 8.4), xlabel="step", title="Modes captured, of 8")
+right.imshow(shares.T, aspect="auto", cmap="gray_r", vmin=0, vmax=1,
+             extent=(0, STEPS, 7.5, -0.5), interpolation="nearest")
+right.set(xlabel="step", ylabel="mode", title="Where the samples are: black is all of them");
+
+# %% [markdown]
+# *Left: seldom more than one mode, and often none: then the cloud lies between the crosses, or beside one. Right:
+# dark bars that end in one row and go on in another.*
+#
+# ## 3. Cures
+#
+# The discriminator judges one sample at a time. A sample in the middle of a mode is as good as real, even if
+# all others lie there, too: the discriminator does not see the others. Several cures let it.
+#
+# - *Packing* (Lin et al. 2018): it judges $m$ samples at once, all real or all generated, and gives one logit.
+#   Packs of a collapsed generator hold the same sample $m$ times, which real ones never do.
+# - *Minibatch discrimination* (Salimans et al. 2016): a layer tells it, for each sample, how close the others of
+#   the batch are, in `kernels` numbers; each compares `row` features.
+# - *Minibatch deviation* (Karras et al. 2018): a layer that adds one number, how much the batch varies.
+#   (They call it minibatch standard deviation.)
+#
+# Others change the generator's loss:
+#
+# - *Unrolling* (Metz et al. 2017): the loss is that against the discriminator as it will be, a few steps on. A
+#   place that will be found out by then is not worth going to.
+# - *Mode seeking* (Mao et al. 2019): the loss grows if different latent vectors give samples that are much alike.
+#   The number behind it is the weight of that.
+#
+# And some change the game: learning rates, and the penalties R1 and R2 of lesson 05.
+#
+# ### Exercise 4.3: packing
+#
+# **Write it** for NumPy arrays. Put $m$ *different* samples of the batch side by side along the last axis, so that
+# each sample is in one pack. With $m = 2$, points (6, 2) become packs (3, 4), and images (6, 28, 28, 1) become
+# (3, 28, 28, 2). $m$ divides the batch.
+
+# %% exercise="4.3"
+def my_pack(samples, m):
+    # BEGIN SOLUTION
+    return np.concatenate(np.split(samples, m), axis=-1)
+    # STUB
+    # return ...
+    # END SOLUTION
+
+# %% tags=["nbval-check-output"]
+pack = exercises.answer("4.3", my_pack)
+
+# %% tags=["nbval-check-output"]
+points = np.arange(12.0).reshape(6, 2)
+print(pack(points, 2))
+
+# %% [markdown]
+# (That is how the course's own answer does it; any other choice of partners is as good.) In the package it is
+# `GAN(..., pack=m)`, with a discriminator that takes packs: its input has $m$ times as many channels, and nothing
+# else changes.
+#
+# ### Which of them help here?
+#
+# The same run, with the same two learning rates, and one change each. (`R1 and R2` penalize the
+# discriminator's slope at real and at generated samples, with a weight of 0.1.)
+#
+# **Prediction 4.c.** A cure may bring all modes back and spoil the samples. Which of these two leaves more of them
+# in high quality?
+#
+# - a: packs of four
+# - b: minibatch discrimination
+# - c: both the same
+
+# %%
+# BEGIN SOLUTION
+prediction = "b"
+# STUB
+# prediction = ...  # "a", "b" or "c"
+# END SOLUTION
+
+# %%
+CURES = {
+    "nothing": {},
+    "packs of two": {"pack": 2},
+    "packs of four": {"pack": 4},
+    "minibatch discrimination": {
+        "layer": lambda: models.MinibatchDiscrimination(kernels=8, row=4)},
+    "minibatch deviation": {"layer": models.MinibatchStd},
+    "unrolled, 5 steps": {"kind": training.UnrolledGAN, "unrolled_steps": 5},
+    "mode seeking, 0.1": {"diversity": losses.ModeSeeking(0.1)},
+    "mode seeking, 1": {"diversity": losses.ModeSeeking(1.0)},
+    "R1 and R2": {"penalty": [losses.R1(0.1), losses.R2(0.1)]},
+    "equal rates": {"d_rate": RATE},
+}
+
+# %%
+print(f"{'':26}{'modes of 8':14}{'high quality':18}{'reverse KL':20}seconds")
+found, samples = {}, {}
+for name, changes in CURES.items():
+    begin, scores = time.perf_counter(), []
+    for seed in SEEDS:
+        gan = build_gan(seed=seed, **changes)
+        train(gan, seed=seed)
+        samples[name] = gan.generate(2_500, seed=1)
+        scores.append(metrics.mode_coverage(samples[name], mixture.centers, mixture.std))
+    found[name] = {
+        "modes": [int(score.captured) for score in scores],
+        "quality": [float(score.high_quality) for score in scores],
+        "kl": [float(score.reverse_kl) for score in scores],
+    }
+    cells = [" ".join(f"{each:{form}}" for each in values) for values, form in zip(
+        found[name].values(), ("d", ".0%", ".3f"), strict=True)]
+    print(f"{name:26}{cells[0]:14}{cells[1]:18}{cells[2]:20}{time.perf_counter() - begin:3.0f}")
+
+# %% [markdown]
+# Each line has three runs, with the seeds 0, 1 and 2. The samples with the last seed:
+
+# %% tags=["picture-outcome"]
+SHOWN = ["nothing", "packs of four", "minibatch discrimination", "mode seeking, 1", "R1 and R2"]
+_, axes = plt.subplots(1, 5, figsize=(10, 2.3), layout="constrained", sharex=True, sharey=True)
+for ax, name in zip(axes, SHOWN, strict=True):
+    ax.plot(*samples[name].T, ".", markersize=1.5, color=plots.COLORS["fake"])
+    ax.plot(*mixture.centers.T, "k+", markersize=8)
+    ax.set(xlim=(-WIDE, WIDE), ylim=(-WIDE, WIDE), aspect="equal", xticks=[], yticks=[])
+    ax.set_title(name, fontsize=9)
+
+# %%
+exercises.check("4.c", prediction)
+
+# %% [markdown]
+# *Five rings. Nothing: all points in one clump. Packs of four: a rough circle, most of it between the crosses.
+# Minibatch discrimination and mode seeking: most points at the crosses, a few on the lines between them. R1 and
+# R2: one clump.*
+#
+# - **Whatever compares samples brings modes back**: packs, both layers, and mode seeking.
+# - **So does unrolling**, which compares nothing. It takes longest: each step of the generator holds five of the
+#   discriminator, and the way back through them. Minibatch discrimination, which compares each sample with each,
+#   comes next.
+# - **Equal learning rates do, too**, at no cost. They come first; a cure is for what is left.
+# - **R1 and R2 do not help here.** They make the discriminator flatter, and it was too slow already; that may be
+#   why. (Lesson 05 gives them their own rates.)
+# - **A cure has a price.** With packs of four only {{pack4_quality:.0%}} of the samples are of high quality. One in a
+#   pack may be off, and most of the pack still looks real.
+# - **Each number sees something else.** With packs of four the reverse KL is small, because samples between the
+#   modes are counted for the nearest one.
+#
+# All of this is for one kind of bad balance, after few steps, in the plane. Published tables differ by more than
+# methods do: for 25 modes on a grid a plain GAN is given 3.3 modes in one paper (Srivastava et al. 2017) and 17.3
+# in another (Lin et al. 2018).
+#
+# ### Exercise 4.4: mend a collapsed run
+#
+# Here is another one: the discriminator learns a hundred times more slowly. **Find settings** that capture all 8
+# modes with a high quality of at least 75 %, in as many steps (seed 0). `rescue` takes `rate`, `d_rate`, and whatever
+# `CURES` has in its lines, such as `pack=2`. Change one thing, look, and keep it if it helped; guess before each run.
+
+# %%
+def rescue(rate=1e-2, d_rate=1e-4, steps=3_000, **changes):
+    gan = build_gan(rate, d_rate, **changes)
+    train(gan, steps=steps)
+    score = metrics.mode_coverage(gan.generate(2_500, seed=1), mixture.centers, mixture.std)
+    print(score)
+    return {
+        "modes": int(score.captured), "high_quality": float(score.high_quality), "steps": steps
+    }
+
+
+sick = rescue()
+
+# %% exercise="4.4"
+# BEGIN SOLUTION
+mended = rescue(rate=1e-3, d_rate=1e-3, pack=2)
+# STUB
+# mended = ...  # rescue(rate=..., d_rate=...), or with a cure: rescue(..., pack=2)
+# END SOLUTION
+
+# %%
+exercises.check("4.4", mended)
+
+# %% [markdown]
+# ## 4. Digits
+#
+# That all samples are one is seen at a glance. That two kinds of ten are nearly missing is not. So count.
+# `metrics.class_coverage` lets the classifier of lesson 06 name each image, and counts classes.
+#
+# Lesson 02's networks in small, without BatchNorm in the discriminator, learn for a while with equal rates. Then
+# the generator is made two hundred times as fast as the discriminator, which comes near to prediction 4.b.
+
+# %%
+digits = data.load(DATASET, fallback="digits")
+
+
+def build_digits_gan(layer=None, seed=0):
+    runtime.set_seed(seed)
+    discriminator = models.dcgan_discriminator(variant="small", normalization="none")
+    if layer is not None:
+        discriminator = keras.Sequential(
+            [keras.Input((28, 28, 1)), *discriminator.layers[:-1], layer(), layers.Dense(1)])
+    gan = training.GAN(
+        models.dcgan_generator(LATENT_DIM, variant="small"), discriminator, LATENT_DIM, seed=seed)
+    gan.compile(
+        generator_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99),
+        discriminator_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99),
+        steps_per_execution=5,
+    )
+    return gan
+
+
+# %%
+def hurry(gan):
+    batches = digits.batches(32).repeat()
+    gan.fit(batches, steps_per_epoch=HEALTHY_STEPS, verbose=0)
+    before = gan.generate(COUNT, seed=1)
+    gan.generator_optimizer.learning_rate = 1e-2
+    gan.discriminator_optimizer.learning_rate = 5e-5
+    watch = callbacks.SampleGrid(count=20)
+    gan.fit(batches, epochs=FRAMES, steps_per_epoch=10, verbose=0, callbacks=[watch])
+    return before, gan.generate(COUNT, seed=1), watch
+
+
+before, after, watch = hurry(build_digits_gan())
+
+# %% tags=["picture-digits"]
+watch.film()
+
+# %% [markdown]
+# *A film of twenty images, always from the same twenty latent vectors. Rough digits turn into stripes, and the
+# stripes into one figure, the same in all twenty. It keeps changing, in all of them at once.*
+#
+# How many kinds are there, before the change of rates and after? A class counts if at least 1 % of the images
+# belong to it, because the classifier errs now and then. The distance behind it is the Fréchet distance of lesson
+# 06: how far the images are from real digits as a whole, 0 at best. Lesson 02 ended near
+# 2, and the blurred digits of lesson 06 are at 36.
+
+# %%
+fid = metrics.FrechetDistance(data.load(digits.name, "test").images, digits.name)
+
+
+def describe(images):
+    coverage = metrics.class_coverage(images, digits.name, minimum=max(1, len(images) // 100))
+    distance = float(fid(images))
+    print(" ".join(f"{share:4.0%}" for share in coverage.shares),
+          f"  {int(coverage.captured):2} classes   distance {distance:4.0f}")
+    return coverage, distance
+
+
+print(" ".join(f"{name[:4]:>4}" for name in digits.class_names))
+healthy, gone = describe(before), describe(after)
+
+# %% [markdown]
+# Look at the first line: **a partial collapse.** Each class should have about 10 %. The rarest has
+# {{rarest:.1%}}, and that was a run with equal rates, after 500 steps, which seemed to go well. Had you seen it in the
+# first frame?
+#
+# The second line says that nearly all images are of one class. But is that figure a digit at all? **A count can be
+# fooled.** The classifier knows ten classes and nothing else. It must call everything one of them, even noise and
+# black images, and it is sure:
+
+# %%
+classify = metrics.ClassifierFeatures(digits.name).probabilities
+noise = np.random.default_rng(0).uniform(-1, 1, (500, 28, 28, 1)).astype("float32")
+for name, images in (("black", np.full((500, 28, 28, 1), -1, "float32")), ("noise", noise)):
+    answers = classify(images)
+    print(f"{name}: called {digits.class_names[answers.mean(axis=0).argmax()]}, "
+          f"mean probability {answers.max(axis=1).mean():.2f}")
+
+# %% [markdown]
+# So a count says which kinds are missing. It does not say that what is there is any good; that is what the distance
+# is for.
+#
+# Now the same run again, the same rates, with minibatch discrimination in front of the last layer:
+
+# %%
+start, kept, watch = hurry(build_digits_gan(models.MinibatchDiscrimination))
+fresh, cured = describe(start), describe(kept)
+
+# %% tags=["picture-rows"]
+rows = np.concatenate([each[:20] for each in (before, after, kept)])
+plots.image_grid(rows, "before; collapsed; the same rates with minibatch discrimination", 20);
+
+# %% [markdown]
+# *Three rows of twenty. Rough digits; twenty times the same figure; several kinds of digits.* A discriminator that
+# sees the others of a batch notices equal images at once, however slowly it learns. With it the change of rates
+# took the distance from {{fresh_distance:.0f}} to {{kept_distance:.0f}}; without it, from {{before_distance:.0f}} to
+# {{gone_distance:.0f}}. (One seed each.)
+#
+# ## 5. What to do
+#
+# 1. **Count.** For images, count what a classifier finds, beside a distance.
+# 2. **Look at the balance first.** Equal rates alone brought back all modes of the ring.
+# 3. **BatchNorm in the discriminator** lets it see the batch, too: that may be one reason why lesson 02's runs do
+#    not collapse.
+# 4. **Then let the discriminator compare samples, or try mode seeking.** In the table above mode seeking with a small
+#    weight and minibatch discrimination kept most of the quality; packs of two are the easiest to add. Do not take
+#    large packs for short runs.
+# 5. **Unroll** if all else fails and steps are cheap.
+# 6. **Or tell the generator what to draw.** With labels, it cannot leave a class out. That is lesson 07.
+#
+# ## What you should have seen
+
+# %%
+mean = {name: {key: np.mean(each) for key, each in of.items()} for name, of in found.items()}
+in_the_plane = {
+    "modes while jumping, mean": (np.mean(captured), 0, 2),
+    "none_modes": (mean["nothing"]["modes"], 0, 2),
+    "mbd_modes": (mean["minibatch discrimination"]["modes"], 8, 8),
+    "mbd_quality": (mean["minibatch discrimination"]["quality"], 0.75, 0.99),
+    "packs of two, modes": (mean["packs of two"]["modes"], 7.5, 8),
+    "pack4_quality": (mean["packs of four"]["quality"], 0, 0.5),
+    "minibatch deviation, modes": (mean["minibatch deviation"]["modes"], 7.5, 8),
+    "unrolled, modes": (mean["unrolled, 5 steps"]["modes"], 7.5, 8),
+    "mode seeking, modes": (mean["mode seeking, 0.1"]["modes"], 7.5, 8),
+    "R1 and R2, modes": (mean["R1 and R2"]["modes"], 0, 4),
+    "equal rates, modes": (mean["equal rates"]["modes"], 7.5, 8),
+    "all_modes": (sum(min(of["modes"]) == 8 for of in found.values()), 5, 9),
+}
+
+# %%
+exercises.compare_results(
+    {
+        **in_the_plane,
+        "classes before": (int(healthy[0].captured), 8, 10),
+        "classes, collapsed": (int(gone[0].captured), 1, 4),
+        "largest class, collapsed": (gone[0].shares.max(), 0.6, 1),
+        "classes, mended": (int(cured[0].captured), 7, 10),
+        "rarest": (healthy[0].shares.min(), 0, 0.05),
+        "before_distance": (healthy[1], 30, 100),
+        "gone_distance": (gone[1], 80, 400),
+        "fresh_distance": (fresh[1], 10, 100),
+        "kept_distance": (cured[1], 10, 80),
+    },
+    comparable=digits.name == "mnist",
+)
+
+# %% [markdown]
+# ## Going further
+#
+# - Swap the rates: let the discriminator be ten times as fast. Does the generator collapse then?
+# - `mixture = data.grid()` has 25 modes. Which of the cures still finds all of them? Give it 40,000 steps.
+# - Give the generator `"leaky_relu"` instead of `"relu"`, with equal rates on the grid, and count.
+# - `data.stacked_mnist()` stacks three digits as colors: 1,000 modes. How many does lesson 02's GAN find?
+#
+# ## Sources
+#
+# - I. Goodfellow, *NIPS 2016 Tutorial: Generative Adversarial Networks*, 2016,
+#   [arXiv:1701.00160](https://arxiv.org/abs/1701.00160): mode collapse, and why the best answer to a fixed
+#   discriminator is a point.
+# - T. Salimans, I. Goodfellow, W. Zaremba, V. Cheung, A. Radford, X. Chen, *Improved Techniques for Training GANs*,
+#   2016, [arXiv:1606.03498](https://arxiv.org/abs/1606.03498): minibatch discrimination.
+# - L. Metz, B. Poole, D. Pfau, J. Sohl-Dickstein, *Unrolled Generative Adversarial Networks*, 2017,
+#   [arXiv:1611.02163](https://arxiv.org/abs/1611.02163).
+# - A. Srivastava, L. Valkov, C. Russell, M. Gutmann, C. Sutton, *VEEGAN*, 2017,
+#   [arXiv:1705.07761](https://arxiv.org/abs/1705.07761): how modes are counted.
+# - Z. Lin, A. Khetan, G. Fanti, S. Oh, *PacGAN: The Power of Two Samples in Generative Adversarial Networks*, 2018,
+#   [arXiv:1712.04086](https://arxiv.org/abs/1712.04086): packing.
+# - T. Karras, T. Aila, S. Laine, J. Lehtinen, *Progressive Growing of GANs*, 2018,
+#   [arXiv:1710.10196](https://arxiv.org/abs/1710.10196): minibatch standard deviation.
+# - Q. Mao, H. Lee, H. Tseng, S. Ma, M. Yang, *Mode Seeking Generative Adversarial Networks*, 2019,
+#   [arXiv:1903.05628](https://arxiv.org/abs/1903.05628).
+
+# %%
+exercises.progress(4)
