@@ -232,7 +232,8 @@ def with_error(values, digits):
 def report(table):
     """Write the table's Markdown from its rows."""
     rows, lines = table.rows(), []
-    for name, (settings, runs) in scoreboard(rows).items():
+    board = scoreboard(rows)
+    for name, (settings, runs) in board.items():
         cells = []
         for of in runs.values():
             if not of:
@@ -264,7 +265,7 @@ def report(table):
         if (found := tried(rows, name))
     )
     missing = len(METHODS) * len(MIXTURES) * len(SEEDS) - sum(
-        len(of) for _, runs in scoreboard(rows).values() for of in runs.values()
+        len(of) for _, runs in board.values() for of in runs.values()
     )
     table.write_markdown(
         "Mode collapse in the plane",

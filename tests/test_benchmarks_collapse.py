@@ -25,9 +25,8 @@ def test_every_method_trains_both_networks(name):
         (gan.generator_optimizer, 1),
         (gan.discriminator_optimizer, method.d_rate(extra)),
     ):
-        assert float(optimizer.learning_rate) == pytest.approx(
-            1e-5 * times
-        )  # fallen to a hundredth
+        fallen = 0.01 * 1e-3 * times
+        assert float(optimizer.learning_rate) == pytest.approx(fallen)
 
 
 def test_methods_are_what_they_are_called():

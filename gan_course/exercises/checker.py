@@ -348,6 +348,20 @@ def need_function(answer, name):
         )
 
 
+def need_result(answer, names, of, hint):
+    """The answer must be what a run returned: a dict that has these names.
+
+    Args:
+        of: what was run, and the lesson's function for it, as in ("a journey", "journey").
+    """
+    if not isinstance(answer, dict) or not set(names) <= set(answer):
+        raise NotYet(
+            f"The result of {of[0]} was expected, what {of[1]}(...) returns.",
+            came=str(answer)[:80],
+            hint=hint,
+        )
+
+
 def call(function, *args):
     """The function's result; the blank `...` anywhere in it means that it is not done yet."""
     result = function(*args)

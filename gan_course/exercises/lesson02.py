@@ -13,6 +13,7 @@ from gan_course.exercises.checker import (
     compare,
     exercise,
     need_function,
+    need_result,
     prediction,
 )
 
@@ -362,13 +363,12 @@ _GOOD_DISTANCE = 60  # the settings it begins with give above 1,000, one of two 
     ),
 )
 def judge_experiment(answer):
-    names = {"distance", "steps", "learning_rate", "beta_1"}
-    if not isinstance(answer, dict) or not names <= set(answer):
-        raise NotYet(
-            "The result of an experiment was expected, what experiment(...) returns.",
-            came=str(answer)[:80],
-            hint="best = experiment(learning_rate=..., beta_1=...)",
-        )
+    need_result(
+        answer,
+        {"distance", "steps", "learning_rate", "beta_1"},
+        of=("an experiment", "experiment"),
+        hint="best = experiment(learning_rate=..., beta_1=...)",
+    )
     distance, steps = float(answer["distance"]), answer["steps"]
     rate, beta_1 = answer["learning_rate"], answer["beta_1"]
     expected = f"a distance below {_GOOD_DISTANCE} after 400 steps"

@@ -12,6 +12,7 @@ from gan_course.exercises.checker import (
     compare,
     exercise,
     need_function,
+    need_result,
     prediction,
 )
 
@@ -338,13 +339,12 @@ _ARRIVED, _HIGHEST = 0.5, 0.8
     ),
 )
 def judge_journey(answer):
-    names = {"ends_at", "highest_answer", "real_label", "fake_label", "steps"}
-    if not isinstance(answer, dict) or not names <= set(answer):
-        raise NotYet(
-            "The result of a journey was expected, what journey(...) returns.",
-            came=str(answer)[:80],
-            hint="best = journey(real_label=..., fake_label=...)",
-        )
+    need_result(
+        answer,
+        {"ends_at", "highest_answer", "real_label", "fake_label", "steps"},
+        of=("a journey", "journey"),
+        hint="best = journey(real_label=..., fake_label=...)",
+    )
     end, highest = float(answer["ends_at"]), float(answer["highest_answer"])
     expected = f"the end within {_ARRIVED} of 0, and no answer above {_HIGHEST}"
     came = f"the end at {end:.2f}, and answers up to {highest:.2f}"

@@ -12,6 +12,7 @@ from gan_course.exercises.checker import (
     compare,
     exercise,
     need_function,
+    need_result,
     prediction,
 )
 
@@ -273,13 +274,12 @@ def judge_pack(answer):
     ),
 )
 def judge_rescue(answer):
-    names = {"modes", "high_quality", "steps"}
-    if not isinstance(answer, dict) or not names <= set(answer):
-        raise NotYet(
-            "The result of a run was expected, what rescue(...) returns.",
-            came=str(answer)[:80],
-            hint="mended = rescue(...)",
-        )
+    need_result(
+        answer,
+        {"modes", "high_quality", "steps"},
+        of=("a run", "rescue"),
+        hint="mended = rescue(...)",
+    )
     modes, quality = int(answer["modes"]), float(answer["high_quality"])
     expected, came = "8 modes, and a high quality of 75 %", f"{modes} modes, {quality:.0%}"
     if answer["steps"] != RESCUE_STEPS:

@@ -13,6 +13,7 @@ from gan_course.exercises.checker import (
     compare,
     exercise,
     need_function,
+    need_result,
     prediction,
 )
 
@@ -329,13 +330,12 @@ def _wrong_norms(critic, real, fake, alpha):
     ),
 )
 def judge_rescue(answer):
-    names = {"distance", "problems", "steps"}
-    if not isinstance(answer, dict) or not names <= set(answer):
-        raise NotYet(
-            "The result of a run was expected, what rescue(...) returns.",
-            came=str(answer)[:80],
-            hint="mended = rescue(loss=..., d_rate=...)",
-        )
+    need_result(
+        answer,
+        {"distance", "problems", "steps"},
+        of=("a run", "rescue"),
+        hint="mended = rescue(loss=..., d_rate=...)",
+    )
     distance, problems = float(answer["distance"]), list(answer["problems"])
     expected = "no problem found, and a distance below 30"
     came = f"{', '.join(problems) or 'no problem found'}, and a distance of {distance:.0f}"
