@@ -13,11 +13,8 @@ that cover most of the mixture then run with five other seeds, on both mixtures.
 run at once as there are cores.
 """
 
-import concurrent.futures
 import dataclasses
 import itertools
-import os
-import threading
 
 import keras
 import numpy as np
@@ -298,34 +295,26 @@ def main(folder=RESULTS):
     for name in METHODS:
         if cost(table.rows(), name) is None:
             table.append(timing.in_own_process(measure_cost, name))
-    one_at_a_time = threading.Lock()
 
-    def run(mixture, name, settings, seed):
-        key = (mixture, name, *settings, seed, STEPS)
-        if not table.has(**dict(zip(table.keys, key, strict=True))):
-            row = timing.in_own_process(measure, mixture, name, *settings, seed)
-            with one_at_a_time:
-                table.append(row)
-                report(table)
+    def keep(row):
+        table.append(row)
+        report(table)
 
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # of the processes to come: one core each
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    def run(trials):
+        timing.on_all_cores(measure, table.missing((*each, STEPS) for each in trials), keep)
 
-        def each(trials):
-            list(pool.map(lambda trial: run(*trial), trials))
-
-        each(
-            ("grid", name, settings, GRID_SEED)
-            for name, method in METHODS.items()
-            for settings in itertools.product(method.rates, method.extras)
-        )
-        chosen = {name: best(table.rows(), name) for name in METHODS}
-        each(
-            (mixture, name, chosen[name], seed)
-            for seed in SEEDS
-            for name in METHODS
-            for mixture in MIXTURES
-        )
+    run(
+        ("grid", name, *settings, GRID_SEED)
+        for name, method in METHODS.items()
+        for settings in itertools.product(method.rates, method.extras)
+    )
+    chosen = {name: best(table.rows(), name) for name in METHODS}
+    run(
+        (mixture, name, *chosen[name], seed)
+        for seed in SEEDS
+        for name in METHODS
+        for mixture in MIXTURES
+    )
     report(table)
 
 

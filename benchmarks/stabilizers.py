@@ -11,16 +11,13 @@ those on held-out training images. The settings that are better in their worse s
 other seeds, and are scored with the test set.
 """
 
-import concurrent.futures
 import dataclasses
 import itertools
-import os
-import threading
 
 import numpy as np
 
 from benchmarks import recipes, timing
-from benchmarks.tables import Table
+from benchmarks.tables import RESULTS, Table
 from gan_course import data, losses, metrics, models, runtime, training
 
 MARKS = (15, 30)  # seconds of training, compilation not included
@@ -293,35 +290,29 @@ def report(table):
     )
 
 
-def main():
-    table = Table("stabilizers", keys=("method", "rate", "extra", "seed", "seconds"))
+def main(folder=RESULTS):
+    table = Table("stabilizers", ("method", "rate", "extra", "seed", "seconds"), folder)
     for name, method in METHODS.items():
         for extra in method.extras:
             if cost(table.rows(), name, extra) is None:
                 table.append(timing.in_own_process(measure_cost, name, extra))
-    one_at_a_time = threading.Lock()
 
-    def run(name, settings, seed):
-        key = (name, *settings, seed, MARKS[-1])
-        if not table.has(**dict(zip(table.keys, key, strict=True))):
-            ms = cost(table.rows(), name, settings[1])
-            row = timing.in_own_process(measure, name, *settings, seed, ms)
-            with one_at_a_time:
-                table.append(row)
-                report(table)
+    def keep(row):
+        table.append(row)
+        report(table)
 
-    def choose(name):
-        for settings in grid(name):
-            run(name, settings, GRID_SEEDS[0])
-        for settings in finalists(table.rows(), name):
-            run(name, settings, GRID_SEEDS[1])
-
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # of the processes to come: one core each
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(choose, METHODS))
+    def run(settings_of, seed):
         rows = table.rows()
-        trials = [(name, best(rows, name), seed) for seed in SEEDS for name in METHODS]
-        list(pool.map(lambda trial: run(*trial), trials))
+        trials = [
+            (name, *settings, seed, MARKS[-1]) for name in METHODS for settings in settings_of(name)
+        ]
+        calls = [(*each[:-1], cost(rows, each[0], each[2])) for each in table.missing(trials)]
+        timing.on_all_cores(measure, calls, keep)
+
+    run(grid, GRID_SEEDS[0])
+    run(lambda name: finalists(table.rows(), name), GRID_SEEDS[1])
+    for seed in SEEDS:
+        run(lambda name: [best(table.rows(), name)], seed)
     report(table)
 
 

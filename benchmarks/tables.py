@@ -63,6 +63,11 @@ class Table:
         """Whether there is a row with these settings."""
         return any(all(row[key] == settings[key] for key in self.keys) for row in self.rows())
 
+    def missing(self, settings):
+        """Those that have no row; each is a tuple of values, in the order of `keys`."""
+        found = {tuple(row[key] for key in self.keys) for row in self.rows()}
+        return [each for each in settings if tuple(each) not in found]
+
     def append(self, row):
         """Add a row, a dict with at least the keys, and show it. One process at a time may."""
         rows = [*self.rows(), {**row, "versions": versions()}]

@@ -3,6 +3,7 @@
 import concurrent.futures
 import math
 import multiprocessing
+import os
 import re
 import time
 from pathlib import Path
@@ -19,6 +20,22 @@ def in_own_process(function, *args):
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
         return pool.submit(function, *args).result()
+
+
+def on_all_cores(function, calls, keep):
+    """Call a function many times, as often at once as there are cores, with one core for each.
+
+    Args:
+        function: as in `in_own_process`.
+        calls: for each call, its arguments.
+        keep: is called with each result as soon as it is there, one at a time.
+    """
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # of the processes to come
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for call in concurrent.futures.as_completed(
+            [pool.submit(in_own_process, function, *args) for args in calls]
+        ):
+            keep(call.result())
 
 
 def seconds_per_call(call, blocks=5, at_least=1.0):

@@ -13,6 +13,7 @@ from benchmarks import (
     smoothing,
     stabilizers,
     tables,
+    timing,
 )
 from gan_course import data, losses, models, runtime, training
 
@@ -343,6 +344,35 @@ def test_the_scoreboard_takes_the_settings_that_are_better_in_their_worse_seed(t
     text = table.path.with_suffix(".md").read_text()
     assert "| hinge | 6.0 | 6.0 | 3.0 to inf | 2 of 5 | 30 | 0.003 |" in text
     assert "- hinge: 0.003: 6.0, 7.0; 0.0003: 9.0; 0.001: 5.0, inf" in text
+
+
+def test_the_study_of_stabilizers_tries_and_then_repeats_the_best(tmp_path, monkeypatch):
+    asked = []
+
+    def in_own_process(function, *args):
+        asked.append((function.__name__, args))
+        if function is stabilizers.measure_cost:
+            steps = stabilizers.steps_of_discriminator(*args)
+            return trial(args[0], None, None, None, steps) | {"seconds": 0, "ms": 30.0}
+        name, rate, extra, seed, ms = args
+        assert ms == 30.0
+        fid = 5.0 if rate == stabilizers.METHODS[name].rates[1] else 50.0
+        return trial(name, rate, fid, seed, extra)
+
+    monkeypatch.setattr(timing, "in_own_process", in_own_process)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    stabilizers.main(tmp_path)
+    runs = [args for kind, args in asked if kind == "measure"]
+    names = list(stabilizers.METHODS)
+    of_seed = {seed: [args for args in runs if args[3] == seed] for seed in (100, 101, 0, 4)}
+    assert len(of_seed[100]) == sum(len(stabilizers.grid(name)) for name in names)
+    assert len(of_seed[101]) == 2 * len(names)
+    for seed in (0, 4):
+        assert [args[0] for args in of_seed[seed]] == names
+        assert all(args[1] == stabilizers.METHODS[args[0]].rates[1] for args in of_seed[seed])
+    asked.clear()
+    stabilizers.main(tmp_path)
+    assert asked == []
 
 
 def test_a_short_run_of_a_stabilizer_makes_a_row(few_digits, monkeypatch):
