@@ -308,9 +308,7 @@ class HealthMonitor(keras.callbacks.Callback):
 
     def _gradient_of_a_step(self):
         gan, weights = self.model, self.model.generator.trainable_variables
-        latents = tf.random.stateless_normal(
-            (self.count, gan.latent_dim), [self.seed, 0], alg="philox"
-        )
+        latents = tf.random.stateless_normal((self.count, gan.latent_dim), [self.seed, 0])
         with tf.GradientTape(persistent=True) as tape:
             fakes = gan.generator(latents, training=True)
             cost = gan._generator_loss(self.real_images, fakes) + gan._diversity(latents, fakes)

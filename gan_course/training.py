@@ -277,9 +277,7 @@ class GAN(keras.Model):
         Returns:
             tf.Tensor: float32 (count, latent_dim), standard normal.
         """
-        return tf.random.stateless_normal(
-            (count, self.latent_dim), self._seed_of(stream), alg="philox"
-        )
+        return tf.random.stateless_normal((count, self.latent_dim), self._seed_of(stream))
 
     def _seed_of(self, stream, *purpose):
         """A seed of its own for everything that is drawn in a step."""
@@ -287,9 +285,7 @@ class GAN(keras.Model):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.constant(self.seed, tf.int64), step])
         for number in (stream, replica, *purpose):
-            seed = tf.random.experimental.stateless_fold_in(
-                seed, tf.cast(number, tf.int64), alg="philox"
-            )
+            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int64))
         return seed
 
     def train_step(self, data):
@@ -352,9 +348,7 @@ class GAN(keras.Model):
     def _discriminator_loss(self, real_logits, fake_logits, stream):
         """The game's, where label noise lets some real and fake logits change places."""
         if self.label_noise:
-            draws = tf.random.stateless_uniform(
-                tf.shape(real_logits), self._seed_of(stream, 1), alg="philox"
-            )
+            draws = tf.random.stateless_uniform(tf.shape(real_logits), self._seed_of(stream, 1))
             flipped = draws < self.label_noise
             real_logits, fake_logits = (
                 tf.where(flipped, fake_logits, real_logits),
@@ -453,7 +447,7 @@ class GAN(keras.Model):
             )
         if latents is None:
             metrics.check_count("count", count)
-            latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0], alg="philox")
+            latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0])
         latents = tf.cast(latents, tf.float32)
         if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
             raise ValueError(
