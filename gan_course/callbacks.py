@@ -52,7 +52,7 @@ class SampleGrid(keras.callbacks.Callback):
         return plots.film(self.frames, seconds, scale)
 
     def _take(self, epoch, logs):
-        images = self.model.generate(self.count, seed=self.seed)
+        images = self.model.generate_evenly(self.count, self.seed)
         self.frames.append(plots.tile(images, self.columns))
         self.epochs.append(epoch)
         self._show(images, self._title(epoch, logs))
@@ -132,7 +132,7 @@ class FrechetScore(keras.callbacks.Callback):
 
     def _score(self, epoch):
         """The scores; NaN for a GAN that has diverged, so that the best weights can be put back."""
-        images = self.model.generate(self.count, seed=self.seed)
+        images = self.model.generate_evenly(self.count, self.seed)
         if not np.isfinite(images).all():
             warnings.warn(
                 f"The generator makes NaN or infinity after epoch {epoch + 1}: the training has "
@@ -268,7 +268,7 @@ class HealthMonitor(keras.callbacks.Callback):
         self._gradient = tf.function(self._gradient_of_a_step)
 
     def on_epoch_end(self, epoch, logs=None):
-        samples = self.model.generate(self.count, seed=self.seed)
+        samples = self.model.generate_evenly(self.count, self.seed)
         gap = _median_gap(samples) if np.isfinite(samples).all() else np.nan
         measured = {**self._gradients(), "diversity": gap / self._real_gap}
         self.history.append({**(logs or {}), **measured})

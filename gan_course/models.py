@@ -171,8 +171,8 @@ def dcgan_discriminator(
             variant does not take.
     """
     halvings = _doublings("input_shape", input_shape)
-    if variant == "course" and input_shape[0] > 4 * 2**halvings:
-        halvings += 1  # the last map is 4 x 4, or smaller
+    if variant == "course":
+        halvings = _to_four(input_shape[0], halvings)
     build = _choose(_DISCRIMINATORS, variant)
     if normalization is None:
         parts = build(halvings)
@@ -185,6 +185,148 @@ def dcgan_discriminator(
             f"{names}; came {normalization!r} for {variant!r}."
         )
     return keras.Sequential([keras.Input(input_shape), *parts], name=name)
+
+
+def conditional_generator(
+    latent_dim=64,
+    classes=10,
+    output_shape=(28, 28, 1),
+    condition="batch_norm",
+    spectral_norm=False,
+    name="generator",
+):
+    """The generator of `dcgan_generator`, variant "course", that is told what to draw.
+
+    How the label comes in:
+
+    - "concatenate": a one-hot vector beside the latent vector (Mirza and Osindero 2014,
+      https://arxiv.org/abs/1411.1784).
+    - "embedding": the latent vector is multiplied by a trained vector for the label.
+    - "batch_norm": each `ConditionalBatchNormalization` has a scale and a shift for each class.
+    - "hierarchical": as in BigGAN (Brock et al. 2019, https://arxiv.org/abs/1809.11096) the latent
+      vector is cut into equal parts, one for the first layer and one for each normalization, where
+      it stands beside a trained vector for the label, the same in all of them.
+
+    Args:
+        latent_dim: numbers in a latent vector; for "hierarchical" and images of 28 x 28 a multiple
+            of 5, the number of parts.
+        classes: how many labels, from 0 on.
+        output_shape: (side, side, channels), with a side of 28, 32, 64 or the like.
+        condition: one of those above.
+        spectral_norm: `SpectralNormalization` of every layer.
+
+    Returns:
+        keras.Model: [latent vectors (batch, latent_dim), labels (batch,)] ->
+        (batch, *output_shape), in [-1, 1].
+
+    Raises:
+        ValueError: a size that does not fit, or an unknown condition.
+    """
+    (latent_dim,) = _check_sizes("latent_dim", latent_dim)
+    (classes,) = _check_sizes("classes", classes)
+    prepare = _choose(_GENERATOR_CONDITIONS, condition, "condition")
+    doublings = _doublings("output_shape", output_shape)
+    parts = _course_generator(output_shape[0] // 2**doublings, doublings, output_shape[2])
+    norms = [each for each in parts if isinstance(each, layers.BatchNormalization)]
+    latents = keras.Input((latent_dim,), name="latents")
+    labels = keras.Input((), dtype="int32", name="labels")
+    x, conditions = prepare(latents, labels, classes, len(norms))
+    for part in parts:
+        if conditions and part in norms:
+            x = ConditionalBatchNormalization(part.momentum)([x, conditions[norms.index(part)]])
+        elif spectral_norm and hasattr(part, "kernel_initializer"):
+            x = SpectralNormalization(part)(x)
+        else:
+            x = part(x)
+    return keras.Model([latents, labels], x, name=name)
+
+
+def conditional_discriminator(
+    input_shape=(28, 28, 1),
+    classes=10,
+    condition="projection",
+    normalization="batch",
+    name="discriminator",
+):
+    """The discriminator of `dcgan_discriminator`, variant "course", that is told the label, too.
+
+    It judges whether the image is real *and* belongs to the label. How the label comes in:
+
+    - "concatenate": one more channel for each class, 1 everywhere for the label and 0 for others
+      (Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784).
+    - "embedding": one more channel, a trained picture for each class.
+    - "projection": the inner product of the last features and a trained vector for the label is
+      added to the logit (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637).
+    - "auxiliary": not at all; a second output tells the class, as logits, and `ConditionalGAN`
+      trains it to (Odena et al. 2017, https://arxiv.org/abs/1610.09585).
+
+    Args:
+        input_shape: (side, side, channels), with a side of 28, 32, 64 or the like.
+        classes: how many labels, from 0 on.
+        condition: one of those above.
+        normalization: "batch", "spectral" or "none", as in `dcgan_discriminator`.
+
+    Returns:
+        keras.Model: [images (batch, *input_shape), labels (batch,)] -> logits (batch, 1); with
+        "auxiliary" images (batch, *input_shape) -> [logits (batch, 1), logits (batch, classes)].
+
+    Raises:
+        ValueError: a size that does not fit, an unknown condition or normalization.
+    """
+    (classes,) = _check_sizes("classes", classes)
+    begin, end = _choose(_DISCRIMINATOR_CONDITIONS, condition, "condition")
+    _choose(dict.fromkeys(_NORMALIZATIONS), normalization, "normalization")
+    halvings = _to_four(input_shape[0], _doublings("input_shape", input_shape))
+    *parts, logit = _course_discriminator(halvings, normalization)
+    images = keras.Input(input_shape, name="images")
+    labels = keras.Input((), dtype="int32", name="labels")
+    x = begin(images, labels, classes)
+    for part in parts:
+        x = part(x)
+    inputs = images if condition == "auxiliary" else [images, labels]
+    spectral = normalization == "spectral"
+    return keras.Model(inputs, end(x, labels, classes, logit, spectral), name=name)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class ConditionalBatchNormalization(layers.Layer):
+    """BatchNorm whose scale and shift depend on a condition.
+
+    The maps are normalized as by `BatchNormalization`, without its own scale and shift; then the
+    scale, 1 + s, and the shift come from two linear functions of the condition (de Vries et al.
+    2017, https://arxiv.org/abs/1707.00683). If that is a one-hot label, each class has its own.
+
+    Args:
+        momentum: of the running averages.
+
+    Inputs [(batch, height, width, channels), (batch, numbers)], output like the first.
+    """
+
+    def __init__(self, momentum=0.9, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.norm = layers.BatchNormalization(
+            momentum=momentum, center=False, scale=False, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        maps, condition = input_shape
+        self.norm.build(maps)
+        for name in ("scale", "shift"):
+            dense = layers.Dense(maps[-1], use_bias=False, dtype=self.dtype_policy, name=name)
+            dense.build(condition)
+            setattr(self, name, dense)
+
+    def call(self, inputs, training=False):
+        maps, condition = inputs
+        scale, shift = (each(condition)[:, None, None] for each in (self.scale, self.shift))
+        return self.norm(maps, training=training) * (1 + scale) + shift
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
 
 
 @keras.saving.register_keras_serializable("gan_course")
@@ -316,11 +458,11 @@ class MinibatchStd(_OfBatch):
         return (*input_shape[:-1], input_shape[-1] + 1)
 
 
-def _choose(builders, variant):
-    if variant not in builders:
+def _choose(builders, chosen, argument="variant"):
+    if chosen not in builders:
         names = ", ".join(map(repr, builders))
-        raise ValueError(f"variant must be one of {names}; came {variant!r}.")
-    return builders[variant]
+        raise ValueError(f"{argument} must be one of {names}; came {chosen!r}.")
+    return builders[chosen]
 
 
 def _first_map(side, width, **options):
@@ -362,6 +504,11 @@ def _course_generator(side, doublings, channels):
     larger = [_doubling(width, use_bias=False) for width in widths]
     image = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype="float32")
     return [dense, *_normalized_relu([to_map, same_size, *larger]), image]
+
+
+def _to_four(side, halvings):
+    """As many halvings of a side as lead to 4 or less."""
+    return halvings + (side > 4 * 2**halvings)
 
 
 def _course_discriminator(halvings, normalization="batch"):
@@ -449,6 +596,86 @@ _DISCRIMINATORS = {
     "small": _course_discriminator,
     "paper": _paper_discriminator,
     "tensorflow": _tensorflow_discriminator,
+}
+
+
+# Where the label comes in. For the generator: what the first layer takes, and a condition for each
+# normalization or none. For the discriminator: what the first layer takes, and the outputs.
+
+
+def _one_hot_latents(latents, labels, classes, norms):
+    return layers.Concatenate()([latents, ops.one_hot(labels, classes)]), []
+
+
+def _embedded_latents(latents, labels, classes, norms):
+    vectors = layers.Embedding(classes, latents.shape[-1], "random_normal")(labels)
+    return layers.Multiply()([latents, 1 + vectors]), []
+
+
+def _one_hot_norms(latents, labels, classes, norms):
+    return latents, [ops.one_hot(labels, classes)] * norms
+
+
+def _hierarchical(latents, labels, classes, norms):
+    if latents.shape[-1] % (norms + 1):
+        raise ValueError(
+            f"latent_dim must be a multiple of {norms + 1}, which are the parts for condition="
+            f"'hierarchical' and this output_shape; came {latents.shape[-1]}. "
+            f"Example: latent_dim={16 * (norms + 1)}."
+        )
+    first, *others = ops.split(latents, norms + 1, axis=-1)
+    shared = layers.Embedding(classes, 32)(labels)
+    return first, [layers.Concatenate()([each, shared]) for each in others]
+
+
+_GENERATOR_CONDITIONS = {
+    "concatenate": _one_hot_latents,
+    "embedding": _embedded_latents,
+    "batch_norm": _one_hot_norms,
+    "hierarchical": _hierarchical,
+}
+
+
+def _only_images(images, labels, classes):
+    return images
+
+
+def _one_hot_channels(images, labels, classes):
+    _, height, width, _ = images.shape
+    planes = layers.Reshape((1, 1, classes))(ops.one_hot(labels, classes))
+    return layers.Concatenate()([images, layers.UpSampling2D((height, width))(planes)])
+
+
+def _embedded_channel(images, labels, classes):
+    _, height, width, _ = images.shape
+    picture = layers.Embedding(classes, height * width)(labels)
+    return layers.Concatenate()([images, layers.Reshape((height, width, 1))(picture)])
+
+
+def _only_logit(features, labels, classes, logit, spectral):
+    return logit(features)
+
+
+def _projection(features, labels, classes, logit, spectral):
+    # a matrix times a one-hot vector: the same as an embedding, and can be spectrally normalized
+    to_vector = layers.Dense(features.shape[-1], use_bias=False, dtype="float32")
+    if spectral:
+        to_vector = SpectralNormalization(to_vector)
+    vectors = to_vector(ops.one_hot(labels, classes))
+    return layers.Add(dtype="float32")(
+        [logit(features), layers.Dot(-1, dtype="float32")([features, vectors])]
+    )
+
+
+def _class_logits(features, labels, classes, logit, spectral):
+    return [logit(features), layers.Dense(classes, dtype="float32", name="class_logits")(features)]
+
+
+_DISCRIMINATOR_CONDITIONS = {
+    "concatenate": (_one_hot_channels, _only_logit),
+    "embedding": (_embedded_channel, _only_logit),
+    "projection": (_only_images, _projection),
+    "auxiliary": (_only_images, _class_logits),
 }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import numbers
+import re
 import warnings
 
 import keras
@@ -112,15 +113,28 @@ def packed(samples, count):
     return tf.concat(tf.split(samples, count), axis=-1)
 
 
-def _check_networks(generator, discriminator, latent_dim, pack):
+def _parts(samples, size=500):
+    """Samples in pieces that fit into memory."""
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+def _check_plain(generator, discriminator, latent_dim, pack):
     if _shape_of(generator, "generator", "input") != (latent_dim,):
         raise ValueError(
             f"generator must take latent vectors of shape ({latent_dim},), because "
             f"latent_dim={latent_dim!r}; it takes {_shape_of(generator, 'generator', 'input')}."
         )
-    metrics.check_count("pack", pack)
-    made = _shape_of(generator, "generator", "output")
-    judged = _shape_of(discriminator, "discriminator", "input")
+    _check_judge(
+        discriminator,
+        _shape_of(generator, "generator", "output"),
+        _shape_of(discriminator, "discriminator", "input"),
+        _shape_of(discriminator, "discriminator", "output"),
+        pack,
+    )
+
+
+def _check_judge(discriminator, made, judged, answers, pack=1):
+    """Whether it takes what is made, of these shapes without the batch, and gives one logit."""
     if (*made[:-1], pack * made[-1]) != judged:
         raise ValueError(
             f"discriminator must take what generator makes: the generator makes {made}, "
@@ -132,10 +146,10 @@ def _check_networks(generator, discriminator, latent_dim, pack):
                 f"last axis: it should take {(*made[:-1], pack * made[-1])}."
             )
         )
-    if _shape_of(discriminator, "discriminator", "output") != (1,):
+    if answers != (1,):
         raise ValueError(
-            "discriminator must give one logit a sample, shape (1,); it gives "
-            f"{_shape_of(discriminator, 'discriminator', 'output')}. End it with Dense(1)."
+            f"discriminator must give one logit a sample, shape (1,); it gives {answers}. End it "
+            "with Dense(1)."
         )
     last_activation = getattr(discriminator.layers[-1], "activation", None)
     if last_activation is keras.activations.sigmoid:
@@ -144,6 +158,58 @@ def _check_networks(generator, discriminator, latent_dim, pack):
             "here and apply the sigmoid themselves, which is exact where a probability would "
             "round to 0 or 1. Take activation='sigmoid' away."
         )
+
+
+def _shapes_of(model, side):
+    """The shapes of a network's inputs or outputs, without the batch, or None where unknown."""
+    found = getattr(model, f"{side}_shape", None)
+    several = isinstance(found, list)
+    return [shape[1:] for shape in (found if several else [found])] if found else None
+
+
+_LABELS_OUTSIDE = "labels must be from 0 to {}, because classes={}."
+
+
+@contextlib.contextmanager
+def _label_errors():
+    """An assertion in a graph fails with pages of text; keep the sentence that counts."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"labels must be from 0 to \d+, because classes=\d+\.", str(error))
+        if found is None:
+            raise
+        raise ValueError(found.group()) from None
+
+
+def _takes_no_label(discriminator):
+    """Whether it is one with an auxiliary classifier: two outputs, and one input."""
+    inputs, outputs = (_shapes_of(discriminator, side) for side in ("input", "output"))
+    return bool(inputs and outputs) and (len(inputs), len(outputs)) == (1, 2)
+
+
+def _check_conditional(generator, discriminator, latent_dim, classes):
+    if _shapes_of(generator, "input") != [(latent_dim,), ()]:
+        raise ValueError(
+            f"generator must take latent vectors of shape ({latent_dim},) and labels of shape (), "
+            f"because latent_dim={latent_dim!r}; it takes {_shapes_of(generator, 'input')}. "
+            "Example: models.conditional_generator(latent_dim)."
+        )
+    judged, answers = (_shapes_of(discriminator, side) for side in ("input", "output"))
+    if _takes_no_label(discriminator):
+        if answers[1] != (classes,):
+            raise ValueError(
+                f"discriminator's second output must have one logit for each of the {classes} "
+                f"classes, shape ({classes},); it gives {answers[1]}."
+            )
+    elif not judged or judged[1:] != [()] or len(answers) != 1:
+        raise ValueError(
+            "discriminator must take samples and labels of shape (), or have a second output that "
+            f"tells the class; it takes {judged} and gives {answers}. "
+            "Example: models.conditional_discriminator()."
+        )
+    made = _shape_of(generator, "generator", "output")
+    _check_judge(discriminator, made, judged[0], answers[0])
 
 
 @keras.saving.register_keras_serializable("gan_course")
@@ -176,18 +242,25 @@ class GAN(keras.Model):
 
     def __init__(self, generator, discriminator, latent_dim, seed=0, pack=1, name="gan", **kwargs):
         super().__init__(name=name, **kwargs)
-        _check_networks(generator, discriminator, latent_dim, pack)
+        metrics.check_count("pack", pack)
+        self._check_networks(generator, discriminator, latent_dim, pack)
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = latent_dim
         self.seed = seed
         self.pack = int(pack)
         self.built = True  # both networks are, and a GAN has no `call` that Keras could build
-        latents = tf.TensorSpec((None, latent_dim), tf.float32)
         self._sample = tf.function(
-            lambda z: tf.cast(self.generator(z, training=False), tf.float32),
-            input_signature=[latents],
+            lambda given: tf.cast(self.generator(given, training=False), tf.float32),
+            input_signature=[self._generator_signature()],
         )
+
+    # What differs in a GAN whose networks take a label, too.
+
+    _check_networks = staticmethod(_check_plain)
+
+    def _generator_signature(self):
+        return tf.TensorSpec((None, self.latent_dim), tf.float32)
 
     def compile(
         self,
@@ -256,8 +329,10 @@ class GAN(keras.Model):
             self.penalty_tracker = keras.metrics.Mean("penalty")
         if diversity is not None:
             self.diversity_tracker = keras.metrics.Mean("diversity")
-        images = tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
-        self._compiled_step = tf.function(self.train_step, input_signature=[images])
+        self._compiled_step = tf.function(self.train_step, input_signature=[self._step_signature()])
+
+    def _step_signature(self):
+        return tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
 
     def _computes_in_float16(self):
         return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
@@ -356,13 +431,14 @@ class GAN(keras.Model):
             )
         return self.loss.discriminator_loss(real_logits, fake_logits)
 
-    def _penalty(self, real_images, fake_images, stream):
+    def _penalty(self, real_images, fake_images, stream, discriminator=None):
         """The sum of all penalties, each in the steps that are its own."""
+        discriminator = discriminator or self.discriminator
         real_images, fake_images = (packed(each, self.pack) for each in (real_images, fake_images))
         total = tf.constant(0.0)
         for number, penalty in enumerate(self.penalty):
             seed = self._seed_of(stream, 2, number)
-            cost = functools.partial(penalty, self.discriminator, real_images, fake_images, seed)
+            cost = functools.partial(penalty, discriminator, real_images, fake_images, seed)
             total += cost() if penalty.every == 1 else self._now_and_then(cost, penalty.every)
         return total
 
@@ -440,6 +516,16 @@ class GAN(keras.Model):
             ValueError: neither or both of count and latents, a count below 1, or latents of
                 another shape.
         """
+        latents = self._latents(count, seed, latents)
+        with self._averaged_weights():
+            return np.concatenate([self._sample(part).numpy() for part in _parts(latents)])
+
+    def generate_evenly(self, count, seed=0):
+        """What callbacks look at: as `generate`, of all labels alike where there are any."""
+        return self.generate(count, seed)
+
+    def _latents(self, count, seed, latents):
+        """The latent vectors that `generate` is asked for."""
         if (count is None) == (latents is None):
             raise ValueError(
                 "generate needs either count, how many samples, or latents, the vectors to make "
@@ -453,9 +539,7 @@ class GAN(keras.Model):
             raise ValueError(
                 f"latents must have the shape (n, {self.latent_dim}), came {tuple(latents.shape)}."
             )
-        starts = range(0, len(latents), 500)
-        with self._averaged_weights():
-            return np.concatenate([self._sample(latents[i : i + 500]).numpy() for i in starts])
+        return latents
 
     @contextlib.contextmanager
     def _averaged_weights(self):
@@ -603,6 +687,213 @@ class SimultaneousGAN(GAN):
         self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)
 
         return self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class ConditionalGAN(SimultaneousGAN):
+    """A GAN that is told a label: it learns from images with labels, and draws what is asked for.
+
+    Both networks take the label as a second input (Mirza and Osindero 2014,
+    https://arxiv.org/abs/1411.1784). A step is that of `SimultaneousGAN`; generated images get the
+    labels of the real ones in the batch. The discriminator judges whether image and label belong
+    together, so a generator that ignores its label is found out.
+
+    If the discriminator takes images alone and has a second output, that is an auxiliary classifier
+    (Odena et al. 2017, https://arxiv.org/abs/1610.09585): its cross-entropy is added to the
+    discriminator's loss for real and generated images, and to the generator's for its own.
+
+    Args:
+        generator: keras.Model, [latent vectors (batch, latent_dim), labels (batch,)] -> samples
+            (batch, ...).
+        discriminator: keras.Model, [samples (batch, ...), labels (batch,)] -> logits (batch, 1); or
+            samples (batch, ...) -> [logits (batch, 1), logits (batch, classes)].
+        latent_dim: numbers in a latent vector.
+        classes: how many labels there are, from 0 on.
+        seed: as in `GAN`.
+
+    Raises:
+        ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
+
+    Example:
+        networks = models.conditional_generator(64), models.conditional_discriminator()
+        gan = ConditionalGAN(*networks, latent_dim=64, classes=10)
+        gan.compile()
+        gan.fit(digits.batches(32), epochs=5)
+        threes = gan.generate(16, labels=3)
+    """
+
+    def __init__(self, generator, discriminator, latent_dim, classes, seed=0, name="gan", **kwargs):
+        metrics.check_count("classes", classes, least=2)
+        self._has_classifier = _takes_no_label(discriminator)
+        self.classes = int(classes)
+        super().__init__(generator, discriminator, latent_dim, seed, name=name, **kwargs)
+
+    def compile(self, *args, classifier_weight=1.0, **kwargs):
+        """As `SimultaneousGAN.compile`.
+
+        Args:
+            classifier_weight: of the auxiliary classifier's cross-entropy; the logs then hold its
+                value for generated images, "class_loss".
+        """
+        if not isinstance(classifier_weight, numbers.Real) or classifier_weight < 0:
+            raise ValueError(
+                f"classifier_weight must be a number of at least 0, came {classifier_weight!r}."
+            )
+        super().compile(*args, **kwargs)
+        self.classifier_weight = classifier_weight
+        self.class_loss_tracker = keras.metrics.Mean("class_loss")
+
+    def train_step(self, data):
+        """One step: both networks learn from real images, their labels, and images made for these.
+
+        Args:
+            data: (images, labels), with whole numbers (batch,) as labels.
+
+        Returns:
+            dict: as `GAN.train_step`, with an auxiliary classifier also of "class_loss".
+        """
+        real_images, labels = self._images_and_labels(data)
+        latents = self.noise(tf.shape(real_images)[0])
+        with tf.GradientTape() as g_tape:
+            fake_images = self.generator([latents, labels], training=True)
+            with tf.GradientTape() as d_tape:
+                real_logits, real_class_loss = self.judge_labeled(real_images, labels)
+                fake_logits, fake_class_loss = self.judge_labeled(fake_images, labels)
+                d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
+                penalty = self._penalty(real_images, fake_images, 0, self._judge_of(labels))
+                d_cost = d_loss + penalty + real_class_loss + fake_class_loss
+            g_loss = self.loss.generator_loss(fake_logits, real_logits)
+            diversity = self._diversity(latents, fake_images)
+            g_cost = g_loss + diversity + fake_class_loss
+        self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
+        self._clip()
+        self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)
+
+        logs = self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
+        if self._has_classifier:
+            self.class_loss_tracker.update_state(fake_class_loss)
+            logs["class_loss"] = self.class_loss_tracker.result()
+        return logs
+
+    def _images_and_labels(self, data):
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if labels is None or labels.shape.rank != 1 or not labels.dtype.is_integer:
+            came = "images alone" if labels is None else f"labels like {labels}"
+            raise ValueError(
+                "Each batch must be images and their labels, whole numbers of the shape (batch,), "
+                f"came {came}. Without labels a conditional GAN cannot learn what to draw: train "
+                "training.GAN on images that have none. Example: gan.fit(digits.batches(32))."
+            )
+        outside = _LABELS_OUTSIDE.format(self.classes - 1, self.classes)
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_non_negative(labels, outside),
+                tf.debugging.assert_less(labels, tf.cast(self.classes, labels.dtype), outside),
+            ]
+        ):
+            return images, tf.cast(labels, tf.int32)
+
+    def judge_labeled(self, images, labels):
+        """What the discriminator says while training.
+
+        Returns:
+            Logits (batch, 1), and the auxiliary classifier's weighted cross-entropy, a scalar, 0 if
+            there is none.
+        """
+        if not self._has_classifier:
+            return self.discriminator([images, labels], training=True), 0.0
+        logits, class_logits = self.discriminator(images, training=True)
+        entropy = keras.losses.sparse_categorical_crossentropy(labels, class_logits, True)
+        return logits, self.classifier_weight * tf.reduce_mean(entropy)
+
+    def _judge_of(self, labels):
+        """A discriminator of images alone, which knows their labels."""
+        return lambda images, training=True: self.judge_labeled(images, labels)[0]
+
+    def fit(self, *args, **kwargs):
+        """As `GAN.fit`, for batches of (images, labels).
+
+        Raises:
+            ValueError: labels that are missing, no whole numbers, or out of range.
+        """
+        with _label_errors():
+            return super().fit(*args, **kwargs)
+
+    def step(self, images, labels):
+        """`train_step` as one `tf.function`, for loops written by hand on one device.
+
+        Args:
+            images: real images, float32 (batch, ...).
+            labels: whole numbers (batch,).
+
+        Returns:
+            dict: as `train_step`.
+        """
+        with _label_errors():
+            return self._compiled_step((images, tf.cast(labels, tf.int32)))
+
+    def generate(self, count=None, seed=0, latents=None, labels=None):
+        """Make samples of the labels that are asked for, with averaged weights as in `GAN`.
+
+        Args:
+            count, seed, latents: as in `GAN.generate`. Without count and latents there are as many
+                samples as labels.
+            labels: whole numbers (n,), or one for all samples.
+
+        Returns:
+            np.ndarray: float32 (n, ...), images in [-1, 1].
+
+        Raises:
+            ValueError: as `GAN.generate`, or labels that are out of range, no whole numbers, or not
+                as many as samples.
+        """
+        if labels is None:
+            raise ValueError(
+                f"labels must say what to draw, from 0 to {self.classes - 1}: one for all samples, "
+                "or one for each. Example: gan.generate(16, labels=3)."
+            )
+        labels = np.asarray(labels)
+        if count is None and latents is None and labels.ndim == 1:
+            count = len(labels)
+        latents = self._latents(count, seed, latents)
+        if labels.ndim == 0:
+            labels = np.repeat(labels, len(latents))
+        if labels.shape != (len(latents),) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"labels must be one whole number, or {len(latents)} of them, as many as samples; "
+                f"came {labels.dtype} of the shape {labels.shape}. Example: labels=3."
+            )
+        if labels.min() < 0 or labels.max() >= self.classes:
+            raise ValueError(
+                _LABELS_OUTSIDE.format(self.classes - 1, self.classes)
+                + f" Came {labels.min()} to {labels.max()}."
+            )
+        labels = tf.cast(labels, tf.int32)
+        with self._averaged_weights():
+            parts = zip(_parts(latents), _parts(labels), strict=True)
+            return np.concatenate([self._sample(part).numpy() for part in parts])
+
+    def generate_evenly(self, count, seed=0):
+        """Samples of each label in turn: 0, 1, and so on, and again from 0."""
+        return self.generate(count, seed, labels=np.arange(count) % self.classes)
+
+    def _check_networks(self, generator, discriminator, latent_dim, pack):
+        _check_conditional(generator, discriminator, latent_dim, self.classes)
+
+    def _generator_signature(self):
+        return (super()._generator_signature(), tf.TensorSpec((None,), tf.int32))
+
+    def _step_signature(self):
+        return (super()._step_signature(), tf.TensorSpec((None,), tf.int32))
+
+    def get_config(self):
+        config = {**super().get_config(), "classes": self.classes}
+        del config["pack"]
+        return config
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "classifier_weight": self.classifier_weight}
 
 
 @keras.saving.register_keras_serializable("gan_course")
