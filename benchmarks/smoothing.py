@@ -40,18 +40,37 @@ def build_gan(kind, seed):
 
 
 def judged(gan, images):
-    """The discriminator's logits (N,)."""
-    return gan.discriminator.predict(images, batch_size=500, verbose=0)[:, 0]
+    """The discriminator's answers (N,), from 0 to 1."""
+    logits = gan.discriminator.predict(images, batch_size=500, verbose=0)[:, 0]
+    return 1 / (1 + np.exp(-logits.astype(float)))
 
 
-def calibration_error(real_logits, fake_logits, bins=10):
+def asked_for(kind):
+    """The answers that labels of a kind ask for, on average: on real images, and on fakes."""
+    loss, noise = KINDS[kind]["loss"], KINDS[kind].get("label_noise", 0.0)
+    real, fake = loss.real_label, loss.fake_label
+    return (1 - noise) * real + noise * fake, (1 - noise) * fake + noise * real
+
+
+def beliefs(answers, kind):
+    """What the best discriminator would mean by an answer: a share of real images."""
+    real, fake = asked_for(kind)
+    return np.clip((answers - fake) / (real - fake), 0, 1)
+
+
+def very_sure(answers):
+    """The share of answers below 5 or above 95 %."""
+    return round(float(np.mean(np.abs(answers - 0.5) > 0.45)), 4)
+
+
+def calibration_error(on_real, on_fake, bins=10):
     """How far a probability is from the share of real images among those that got it.
 
     The expected calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599, in bins of
     equal width, for as many real as generated images.
     """
-    said = 1 / (1 + np.exp(-np.concatenate([real_logits, fake_logits]).astype(float)))
-    real = np.repeat([1.0, 0.0], [len(real_logits), len(fake_logits)])
+    said = np.concatenate([on_real, on_fake])
+    real = np.repeat([1.0, 0.0], [len(on_real), len(on_fake)])
     place = np.minimum((said * bins).astype(int), bins - 1)
     sums = [np.bincount(place, each, bins) for each in (said, real)]
     return float(np.abs(sums[0] - sums[1]).sum() / len(said))
@@ -71,19 +90,20 @@ def measure(kind, size, seed, epochs=EPOCHS, steps=STEPS, count=10_000):
     )
     images = gan.generate(count, seed=1)
     asked = {"train": digits.images[:count], "held_out": test.images[:count], "fake": images}
-    logits = {name: judged(gan, each) for name, each in asked.items()}
+    answers = {name: judged(gan, each) for name, each in asked.items()}
+    believed = {name: beliefs(each, kind) for name, each in answers.items()}
     return {
         "kind": kind,
         "size": size,
         "seed": seed,
         "steps": epochs * steps,
         "fid": round(float(metrics.FrechetDistance(test.images)(images)), 2),
-        "called_real": {name: round(float(np.mean(each > 0)), 4) for name, each in logits.items()},
-        "very_sure": {  # D below 5 or above 95 %
-            name: round(float(np.mean(np.abs(each) > np.log(19))), 4)
-            for name, each in logits.items()
+        "called_real": {
+            name: round(float(np.mean(each > 0.5)), 4) for name, each in believed.items()
         },
-        "calibration_error": round(calibration_error(logits["held_out"], logits["fake"]), 4),
+        "very_sure": {name: very_sure(each) for name, each in answers.items()},
+        "very_sure_beliefs": {name: very_sure(each) for name, each in believed.items()},
+        "calibration_error": round(calibration_error(believed["held_out"], believed["fake"]), 4),
         "gradient_norm": [round(entry["gradient_norm"], 4) for entry in monitor.history],
         "d_accuracy": [round(entry["d_accuracy"], 4) for entry in monitor.history],
         "problems": [finding.problem for finding in monitor.findings],
@@ -99,7 +119,7 @@ def report(table):
             fids = [row["fid"] for row in runs]
             means = [
                 np.mean([row[name][who] for row in runs])
-                for name in ("called_real", "very_sure")
+                for name in ("called_real", "very_sure", "very_sure_beliefs")
                 for who in ("train", "held_out", "fake")
             ]
             error = np.mean([row["calibration_error"] for row in runs])
@@ -119,10 +139,11 @@ def report(table):
         "Label smoothing and label noise",
         f"Lesson 02's generator against its discriminator without BatchNorm, {EPOCHS * STEPS:,} "
         f"steps of {recipes.Course.batch_size} images. The discriminator is asked about its "
-        "training images, the MNIST test set and as many generated images. Very sure: a "
-        "probability below 5% or above 95%. Calibration error: how far its probabilities are from "
-        "the truth, on held-out and generated images. Gradient: the norm of the generator's, mean "
-        "of the whole run. Means of the seeds.",
+        "training images, the MNIST test set and as many generated images. Very sure: below 5% or "
+        "above 95%. Beliefs: its answers, told in shares of real images; called real is a belief "
+        "above 50%. Calibration error: how far beliefs are from the truth, on held-out and "
+        "generated images. Gradient: the norm of the generator's, mean of the whole run. Means of "
+        "the seeds.",
         [
             "training images",
             "labels",
@@ -131,6 +152,9 @@ def report(table):
             "held-out ones",
             "fakes",
             "very sure: of training images",
+            "of held-out ones",
+            "of fakes",
+            "very sure beliefs: of training images",
             "of held-out ones",
             "of fakes",
             "calibration error",

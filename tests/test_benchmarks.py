@@ -261,10 +261,27 @@ def test_without_batch_norm_layers_get_their_biases_back():
 
 
 def test_the_calibration_error_of_known_answers():
-    sure = np.full(100, np.log(19.0))  # says 0.95
+    sure = np.full(100, 0.95)
     assert smoothing.calibration_error(sure, sure) == pytest.approx(0.45)  # half of them are real
-    assert smoothing.calibration_error(sure, -sure) == pytest.approx(0.05)
-    assert smoothing.calibration_error(np.zeros(7), np.zeros(7)) == pytest.approx(0)
+    assert smoothing.calibration_error(sure, 1 - sure) == pytest.approx(0.05)
+    assert smoothing.calibration_error(np.full(7, 0.5), np.full(7, 0.5)) == pytest.approx(0)
+
+
+def test_beliefs_undo_the_labels():
+    asked = {
+        "plain labels": (1, 0),
+        "one-sided: 0.9 and 0": (0.9, 0),
+        "two-sided: 0.9 and 0.1": (0.9, 0.1),
+        "noise: a tenth flipped": (0.9, 0.1),
+    }
+    share = np.array([0, 0.25, 1])  # of real images
+    for kind in smoothing.KINDS:
+        real, fake = asked[kind]
+        assert smoothing.asked_for(kind) == pytest.approx(asked[kind])
+        best = share * real + (1 - share) * fake  # what lesson 03 derives
+        np.testing.assert_allclose(smoothing.beliefs(best, kind), share, atol=1e-12)
+        assert smoothing.beliefs(np.array([1.0]), kind) == 1  # beyond a, and still a share
+    assert smoothing.very_sure(np.array([0.04, 0.06, 0.94, 0.96])) == 0.5
 
 
 def test_a_short_study_of_smoothing(tmp_path, few_digits):
@@ -272,11 +289,13 @@ def test_a_short_study_of_smoothing(tmp_path, few_digits):
     assert row["steps"] == 4 and len(row["gradient_norm"]) == 2
     table = tables.Table("smoothing", ("kind", "size", "seed", "steps"), folder=tmp_path)
     shares = {"train": 0.75, "held_out": 0.5, "fake": 0.25}
-    table.append({**row, "called_real": shares, "very_sure": shares})
+    measured = dict.fromkeys(("called_real", "very_sure", "very_sure_beliefs"), shares)
+    assert set(measured) < set(row)
+    table.append({**row, **measured})
     smoothing.report(table)
     text = table.path.with_suffix(".md").read_text()
     assert "| 500 | noise: a tenth flipped | " in text
-    assert "| 75% | 50% | 25% | 75.0% | 50.0% | 25.0% |" in text
+    assert "| 75% | 50% | 25% | 75.0% | 50.0% | 25.0% | 75.0% | 50.0% | 25.0% |" in text
 
 
 # Stabilizers

@@ -568,7 +568,8 @@ for name, speed in speeds.items():
 # lines after the tape (`share` and `scale_loss` matter only on several devices or in half precision),
 # and `_log` keeps the means for the progress bar. What else you see there comes into play in lesson 05
 # and does nothing here: `_shares` gives the whole batch, once; `_discriminator_loss` is the loss that
-# you wrote; the penalty is 0; `_clip` lets all weights be.
+# you wrote; the penalty is 0; `_clip` lets all weights be. And in lesson 04: until then, `judge` only
+# calls the discriminator, `_generator_loss` the generator's half of the loss, and `_diversity` is 0.
 
 # %%
 print(inspect.getsource(training.GAN.train_step))

@@ -365,8 +365,8 @@ show(models.dcgan_discriminator())
 print(inspect.getsource(training.SimultaneousGAN.train_step))
 
 # %% [markdown]
-# (`_discriminator_loss`, `_penalty` and `_clip` leave room for what lesson 05 adds. Here they do nothing
-# but call the loss.)
+# (`_discriminator_loss`, `_penalty` and `_clip` leave room for what lesson 05 adds, `judge` and
+# `_diversity` for lesson 04. Here they do nothing but call the loss and the discriminator.)
 
 # %%
 def optimizers(learning_rate=LEARNING_RATE, beta_1=BETA_1):
