@@ -17,6 +17,7 @@ import itertools
 
 import keras
 import numpy as np
+from keras import layers
 
 from benchmarks import timing
 from benchmarks.mode_collapse import Method, cost, with_error
@@ -83,8 +84,8 @@ def build_networks(method, extra=None):
     shape = (28, 28, 3 * method.pack(extra))
     discriminator = models.dcgan_discriminator(shape, normalization=method.normalization)
     if method.layer is not None:
-        *parts, logit = discriminator.layers
-        discriminator = keras.Sequential([keras.Input(shape), *parts, method.layer(), logit])
+        parts = [*discriminator.layers[:-1], method.layer(), layers.Dense(1)]
+        discriminator = keras.Sequential([keras.Input(shape), *parts])
     return models.dcgan_generator(LATENT_DIM, (28, 28, 3)), discriminator
 
 
