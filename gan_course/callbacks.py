@@ -237,7 +237,8 @@ class HealthMonitor(keras.callbacks.Callback):
             averaged weights, if they are kept); and the logs.
 
     Raises:
-        ValueError: real images that do not differ, fewer than two samples, or a patience below 1.
+        ValueError: real images that do not differ, fewer than two samples, a patience below 1, or,
+            when the training begins, a conditional GAN.
 
     Example:
         monitor = callbacks.HealthMonitor(digits.images[:500])
@@ -263,6 +264,11 @@ class HealthMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self._watched is self.model:
             return
+        if hasattr(self.model, "classes"):
+            raise ValueError(
+                "HealthMonitor watches GANs whose networks take no label, came a conditional one. "
+                "Watch it with SampleGrid and FrechetScore."
+            )
         self.findings, self.history, self._watched = [], [], self.model
         self._in_a_row = dict.fromkeys(_PROBLEMS, 0)
         self._gradient = tf.function(self._gradient_of_a_step)

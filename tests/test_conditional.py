@@ -357,6 +357,21 @@ def test_callbacks_look_at_all_labels_alike():
     assert len(grid.frames) == 2
 
 
+def test_callbacks_score_all_labels_alike(monkeypatch):
+    gan, seen = make(), []
+    scores = callbacks.FrechetScore(
+        IMAGES, count=6, features=lambda images: images.mean(axis=(1, 2))
+    )
+    monkeypatch.setattr(gan, "generate_evenly", lambda *args: seen.append(args) or IMAGES[:6])
+    history = gan.fit(IMAGES, LABELS, batch_size=12, verbose=0, callbacks=[scores]).history
+    assert seen == [(6, 0)] and np.isfinite(history["val_fid"][0])
+
+
+def test_the_health_monitor_says_that_it_takes_no_labels():
+    with pytest.raises(ValueError, match="take no label, came a conditional one"):
+        make().fit(IMAGES, LABELS, verbose=0, callbacks=[callbacks.HealthMonitor(IMAGES)])
+
+
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match="classifier_weight must be a number of at least 0"):
         make(classifier_weight=-1)
