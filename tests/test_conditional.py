@@ -265,6 +265,19 @@ def test_fit_and_step_do_the_same(discriminator):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+def test_xla_compiles_a_step():
+    gan = make(discriminator="auxiliary", jit_compile=True)
+    before = [np.array(each) for each in gan.trainable_variables]
+    history = gan.fit(IMAGES, LABELS, batch_size=6, verbose=0).history
+    assert all(np.isfinite(values[0]) for values in history.values())
+    changed = [
+        np.abs(np.array(now) - old).max()
+        for now, old in zip(gan.trainable_variables, before, strict=True)
+        if old.ndim > 1
+    ]
+    assert min(changed) > 0
+
+
 # What is asked for
 
 
