@@ -15,7 +15,7 @@ import itertools
 import numpy as np
 
 from benchmarks import recipes, stabilizers, timing
-from benchmarks.mode_collapse import cost, with_error
+from benchmarks.studies import ShortAndLong, cost, measure_costs, not_complete, with_error
 from benchmarks.tables import RESULTS, Table
 from gan_course import data, metrics, models, runtime, training
 
@@ -97,7 +97,7 @@ def build_gan(name, rate, extra, seed):
         )
         gan = training.ConditionalGAN(*networks, latent_dim, classes=10, seed=seed)
     optimizers = recipes.course_optimizers(learning_rate=rate, beta_1=method.beta_1)
-    gan.compile(**method.settings(extra), **optimizers, steps_per_execution=1)
+    gan.compile(**method.settings(extra), **optimizers)
     return gan
 
 
@@ -159,41 +159,13 @@ def measure(name, rate, extra, seed, seconds, ms, count=COUNT):
     return {**row, **{k: v for k, v in curve[-1].items() if k != "seconds"}, "curve": curve}
 
 
-def runs_of(rows, name, seconds):
-    """The rows of a method that learned for so long."""
-    return [row for row in rows if row["method"] == name and row["seconds"] == seconds]
-
-
-def distance(row):
-    return np.inf if row["fid"] is None else row["fid"]
-
-
-def tried(rows, name):
-    """The distances of a method's settings in the short runs, the best first."""
-    found = {(row["rate"], row["extra"]): distance(row) for row in runs_of(rows, name, MARKS[0])}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
-
-
-def best(rows, name):
-    """The settings of a method that were best in the short runs."""
-    return next(iter(tried(rows, name)))
-
-
-def scoreboard(rows):
-    """Methods with long runs and these runs, the best mean distance first."""
-    found = {name: runs_of(rows, name, MARKS[-1]) for name in METHODS}
-    return dict(
-        sorted(
-            ((name, runs) for name, runs in found.items() if runs),
-            key=lambda item: np.mean(list(map(distance, item[1]))),
-        )
-    )
+STUDY = ShortAndLong(METHODS, "seconds", MARKS[0], "fid")
 
 
 def report(table):
     """Write the table's Markdown from its rows."""
     rows, lines = table.rows(), []
-    board = scoreboard(rows)
+    board = STUDY.scoreboard(rows, MARKS[-1])
     for name, runs in board.items():
 
         def shown(key, digits, times=1, runs=runs):
@@ -208,26 +180,21 @@ def report(table):
                 *(shown(key, 1, 100) for key in ("asked_for", "worst_class")),
                 *(shown(key, 2) for key in ("fid", "within")),
                 f"{cost(rows, name):.1f}",
-                METHODS[name].in_words(*best(rows, name)),
+                METHODS[name].in_words(*STUDY.best(rows, name)),
                 METHODS[name].source,
             ]
         )
-    grids = "\n".join(
-        f"- {name}: "
-        + "; ".join(f"{METHODS[name].in_words(*each)}: {fid:.2f}" for each, fid in found.items())
-        for name in METHODS
-        if (found := tried(rows, name))
-    )
     missing = len(METHODS) * len(SEEDS) - sum(map(len, board.values()))
     table.write_markdown(
         "Conditional GANs",
-        (f"NOT COMPLETE: {missing} runs are missing.\n\n" if missing else "")
+        not_complete(missing)
         + f"After {MARKS[-1]} seconds of training, compilation not included, {COUNT:,} images, as "
         "many of each digit. Asked for: the share in percent that the classifier reads as the "
         "digit that was asked for, of all and of the worst digit. Fréchet distance to the test "
         "set, and the mean of those within each digit. Means and standard errors of the seeds "
         f"{SEEDS[0]} to {SEEDS[-1]}.\n\nWhat was tried for {MARKS[0]} seconds with one seed "
-        f"(learning rate: distance to {HELD_OUT:,} held-out images):\n\n{grids}",
+        f"(learning rate: distance to {HELD_OUT:,} held-out images):\n\n"
+        + STUDY.tried_in_words(rows, 2),
         [
             "how the label comes in",
             "asked for",
@@ -244,18 +211,10 @@ def report(table):
 
 def main(folder=RESULTS):
     table = Table("conditional", KEYS, folder)
-    for name in METHODS:
-        if cost(table.rows(), name) is None:
-            table.append(timing.in_own_process(measure_cost, name))
-
-    def keep(row):
-        table.append(row)
-        report(table)
+    measure_costs(table, METHODS, measure_cost)
 
     def run(trials):
-        rows = table.rows()
-        calls = [(*each, cost(rows, each[0])) for each in table.missing(trials)]
-        timing.on_all_cores(measure, calls, keep)
+        STUDY.run(table, trials, measure, report)
 
     run(
         (name, *settings, GRID_SEED, MARKS[0])
@@ -263,7 +222,7 @@ def main(folder=RESULTS):
         for settings in itertools.product(method.rates, method.extras)
     )
     rows = table.rows()
-    chosen = {name: best(rows, name) for name in METHODS}
+    chosen = {name: STUDY.best(rows, name) for name in METHODS}
     run((name, *chosen[name], seed, MARKS[-1]) for seed in SEEDS for name in METHODS)
     report(table)
 

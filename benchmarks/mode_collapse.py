@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks import stabilizers, timing
+from benchmarks.studies import cost, measure_costs, not_complete, run_missing, with_error
 from benchmarks.tables import RESULTS, Table
 from gan_course import data, losses, metrics, models, runtime, training
 
@@ -199,11 +200,6 @@ def best(rows, name):
     return next(iter(tried(rows, name)))
 
 
-def cost(rows, name):
-    """Milliseconds a step, or None where that was not measured yet."""
-    return next((row["ms"] for row in rows if "ms" in row and row["method"] == name), None)
-
-
 def scoreboard(rows):
     """For each method with results its settings, and its runs on each mixture."""
     found = {}
@@ -213,17 +209,6 @@ def scoreboard(rows):
             of = {m: [row for row in runs if row["mixture"] == m] for m in MIXTURES}
             found[name] = best(rows, name), of
     return found
-
-
-def with_error(values, digits):
-    """Mean and standard error in words; infinite where a value is missing."""
-    values = np.array([np.inf if value is None else value for value in values], dtype=float)
-    if not np.isfinite(values).all():
-        return "inf"
-    if len(values) < 2:
-        return f"{values[0]:.{digits}f}"
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.{digits}f} ± {error:.{digits}f}"
 
 
 def report(table):
@@ -266,7 +251,7 @@ def report(table):
     )
     table.write_markdown(
         "Mode collapse in the plane",
-        (f"NOT COMPLETE: {missing} runs are missing.\n\n" if missing else "")
+        not_complete(missing)
         + f"Modes that {COUNT:,} samples were found in, the share of high quality in percent, and "
         f"the reverse KL, for seeds {SEEDS[0]} to {SEEDS[-1]}: means and standard errors. A "
         "perfect generator has 98.9 % of high quality, and a reverse KL of about 0.0014 on the "
@@ -292,16 +277,10 @@ def report(table):
 
 def main(folder=RESULTS):
     table = Table("mode_collapse", keys=KEYS, folder=folder)
-    for name in METHODS:
-        if cost(table.rows(), name) is None:
-            table.append(timing.in_own_process(measure_cost, name))
-
-    def keep(row):
-        table.append(row)
-        report(table)
+    measure_costs(table, METHODS, measure_cost)
 
     def run(trials):
-        timing.on_all_cores(measure, table.missing((*each, STEPS) for each in trials), keep)
+        run_missing(table, [(*each, STEPS) for each in trials], measure, report)
 
     run(
         ("grid", name, *settings, GRID_SEED)

@@ -16,7 +16,7 @@ import itertools
 
 import numpy as np
 
-from benchmarks import recipes, timing
+from benchmarks import recipes, studies, timing
 from benchmarks.tables import RESULTS, Table
 from gan_course import data, losses, metrics, models, runtime, training
 
@@ -297,17 +297,18 @@ def main(folder=RESULTS):
             if cost(table.rows(), name, extra) is None:
                 table.append(timing.in_own_process(measure_cost, name, extra))
 
-    def keep(row):
-        table.append(row)
-        report(table)
-
     def run(settings_of, seed):
         rows = table.rows()
         trials = [
             (name, *settings, seed, MARKS[-1]) for name in METHODS for settings in settings_of(name)
         ]
-        calls = [(*each[:-1], cost(rows, each[0], each[2])) for each in table.missing(trials)]
-        timing.on_all_cores(measure, calls, keep)
+        studies.run_missing(
+            table,
+            trials,
+            measure,
+            report,
+            lambda each: (*each[:-1], cost(rows, each[0], each[2])),
+        )
 
     run(grid, GRID_SEEDS[0])
     run(lambda name: finalists(table.rows(), name), GRID_SEEDS[1])

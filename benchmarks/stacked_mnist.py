@@ -20,7 +20,8 @@ import numpy as np
 from keras import layers
 
 from benchmarks import timing
-from benchmarks.mode_collapse import Method, cost, with_error
+from benchmarks.mode_collapse import Method
+from benchmarks.studies import ShortAndLong, cost, measure_costs, not_complete, with_error
 from benchmarks.tables import RESULTS, Table, verdict
 from gan_course import data, losses, metrics, models, runtime, training
 
@@ -79,7 +80,7 @@ METHODS = {
 }
 
 
-def build_networks(method, extra=None):
+def build_networks(method, extra):
     """Generator and discriminator of a method."""
     shape = (28, 28, 3 * method.pack(extra))
     discriminator = models.dcgan_discriminator(shape, normalization=method.normalization)
@@ -164,46 +165,16 @@ def floor(count=COUNT):
     return metrics.class_coverage(data.stacked_mnist("test", count).images)
 
 
-def runs_of(rows, name, minutes):
-    """The rows of a method that learned for so long."""
-    return [row for row in rows if row["method"] == name and row["minutes"] == minutes]
-
-
-def divergence(row):
-    return np.inf if row["reverse_kl"] is None else row["reverse_kl"]
-
-
-def tried(rows, name):
-    """The divergences of a method's settings in the short runs, the best first."""
-    found = {
-        (row["rate"], row["extra"]): divergence(row) for row in runs_of(rows, name, GRID_MINUTES)
-    }
-    return dict(sorted(found.items(), key=lambda item: item[1]))
-
-
-def best(rows, name):
-    """The settings of a method that were best in the short runs."""
-    return next(iter(tried(rows, name)))
-
-
-def scoreboard(rows, minutes=MINUTES):
-    """Methods with long runs and these runs, the best mean divergence first."""
-    found = {name: runs_of(rows, name, minutes) for name in METHODS}
-    return dict(
-        sorted(
-            ((name, runs) for name, runs in found.items() if runs),
-            key=lambda item: np.mean(list(map(divergence, item[1]))),
-        )
-    )
+STUDY = ShortAndLong(METHODS, "minutes", GRID_MINUTES, "reverse_kl")
 
 
 def targets(rows):
     """One line a target: whether the best method met it."""
     lines = []
     for least, minutes in ((0.06, LONGER), (0.04, LONGER), (0.04, MINUTES)):
-        board = scoreboard(rows, minutes)
+        board = STUDY.scoreboard(rows, minutes)
         name = next(iter(board), None)
-        worst = max(map(divergence, board[name])) if name else None
+        worst = max(map(STUDY.value, board[name])) if name else None
         modes = min(row["modes"] for row in board[name]) if name else "?"
         what = f"{least} over the reverse KL of the worst run of {name} in {minutes} minutes"
         lines.append(verdict(f"{what} ({modes} modes or more)", least, worst, 1))
@@ -214,7 +185,7 @@ def report(table):
     """Write the table's Markdown from its rows."""
     rows, lines = table.rows(), []
     for minutes in (LONGER, MINUTES):
-        for name, runs in scoreboard(rows, minutes).items():
+        for name, runs in STUDY.scoreboard(rows, minutes).items():
             lines.append(
                 [
                     name,
@@ -222,7 +193,7 @@ def report(table):
                     with_error([row["modes"] for row in runs], 1),
                     with_error([row["reverse_kl"] for row in runs], 4),
                     f"{cost(rows, name):.1f}",
-                    METHODS[name].in_words(*best(rows, name)),
+                    METHODS[name].in_words(*STUDY.best(rows, name)),
                     METHODS[name].source,
                 ]
             )
@@ -230,24 +201,20 @@ def report(table):
         lines.append(
             [f"*{name}, published*", "", f"{modes:g}", f"{divergence_of:g}", "", "", source]
         )
-    grids = "\n".join(
-        f"- {name}: "
-        + "; ".join(f"{METHODS[name].in_words(*each)}: {kl:.3f}" for each, kl in found.items())
-        for name in METHODS
-        if (found := tried(rows, name))
-    )
     missing = (len(METHODS) + 1) * len(SEEDS) - sum(
-        len(runs) for minutes in (LONGER, MINUTES) for runs in scoreboard(rows, minutes).values()
+        len(runs)
+        for minutes in (LONGER, MINUTES)
+        for runs in STUDY.scoreboard(rows, minutes).values()
     )
     real = floor()
     table.write_markdown(
         "Stacked MNIST",
-        (f"NOT COMPLETE: {missing} runs are missing.\n\n" if missing else "")
+        not_complete(missing)
         + f"Kinds of images, of 1,000, that a classifier found among {COUNT:,} generated ones, and "
         f"the reverse KL of their shares: means and standard errors of the seeds {SEEDS[0]} to "
         f"{SEEDS[-1]}. As many images of the test set have {int(real.captured):,} and "
         f"{float(real.reverse_kl):.4f}.\n\n{targets(rows)}\n\nWhat was tried for {GRID_MINUTES} "
-        f"minute with one seed (learning rate: reverse KL):\n\n{grids}",
+        f"minute with one seed (learning rate: reverse KL):\n\n{STUDY.tried_in_words(rows, 3)}",
         ["method", "minutes", "modes", "reverse KL", "ms a step", "learning rate", "source"],
         lines,
     )
@@ -255,17 +222,10 @@ def report(table):
 
 def main(folder=RESULTS):
     table = Table("stacked_mnist", KEYS, folder)
-    for name in METHODS:
-        if cost(table.rows(), name) is None:
-            table.append(timing.in_own_process(measure_cost, name))
-
-    def keep(row):
-        table.append(row)
-        report(table)
+    measure_costs(table, METHODS, measure_cost)
 
     def run(trials):
-        calls = [(*each, cost(table.rows(), each[0])) for each in table.missing(trials)]
-        timing.on_all_cores(measure, calls, keep)
+        STUDY.run(table, trials, measure, report)
 
     run(
         (name, *settings, GRID_SEED, GRID_MINUTES)
@@ -275,10 +235,10 @@ def main(folder=RESULTS):
 
     def chosen(names, minutes):
         rows = table.rows()
-        return [(name, *best(rows, name), seed, minutes) for seed in SEEDS for name in names]
+        return [(name, *STUDY.best(rows, name), seed, minutes) for seed in SEEDS for name in names]
 
     run(chosen(METHODS, MINUTES))
-    run(chosen(list(scoreboard(table.rows()))[:1], LONGER))
+    run(chosen(list(STUDY.scoreboard(table.rows(), MINUTES))[:1], LONGER))
     report(table)
 
 

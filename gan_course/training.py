@@ -516,9 +516,12 @@ class GAN(keras.Model):
             ValueError: neither or both of count and latents, a count below 1, or latents of
                 another shape.
         """
-        latents = self._latents(count, seed, latents)
+        return self._draw(_parts(self._latents(count, seed, latents)))
+
+    def _draw(self, parts):
+        """Samples, with averaged weights, from what the generator takes, piece by piece."""
         with self._averaged_weights():
-            return np.concatenate([self._sample(part).numpy() for part in _parts(latents)])
+            return np.concatenate([self._sample(part).numpy() for part in parts])
 
     def generate_evenly(self, count, seed=0):
         """What callbacks look at: as `generate`, of all labels alike where there are any."""
@@ -869,9 +872,7 @@ class ConditionalGAN(SimultaneousGAN):
                 + f" Came {labels.min()} to {labels.max()}."
             )
         labels = tf.cast(labels, tf.int32)
-        with self._averaged_weights():
-            parts = zip(_parts(latents), _parts(labels), strict=True)
-            return np.concatenate([self._sample(part).numpy() for part in parts])
+        return self._draw(zip(_parts(latents), _parts(labels), strict=True))
 
     def generate_evenly(self, count, seed=0):
         """Samples of each label in turn: 0, 1, and so on, and again from 0."""
