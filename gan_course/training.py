@@ -794,7 +794,7 @@ class ConditionalGAN(SimultaneousGAN):
                 tf.debugging.assert_less(labels, tf.cast(self.classes, labels.dtype), outside),
             ]
         ):
-            return images, tf.cast(labels, tf.int32)
+            return images, tf.identity(tf.cast(labels, tf.int32))  # int32 has no cast to wait
 
     def judge_labeled(self, images, labels):
         """What the discriminator says while training.

@@ -331,8 +331,11 @@ def test_training_refuses_labels_that_make_no_sense(batch, message):
 
 
 def test_step_refuses_labels_out_of_range():
+    gan = make()
+    before = [np.array(each) for each in gan.trainable_variables]
     with pytest.raises(ValueError, match=r"^labels must be from 0 to 2, because classes=3\.$"):
-        make().step(IMAGES, LABELS + 1)
+        gan.step(IMAGES, LABELS + 1)
+    assert all(map(np.array_equal, before, map(np.array, gan.trainable_variables)))
 
 
 def test_other_errors_of_a_step_stay_what_they_are():
