@@ -64,14 +64,14 @@ def test_methods_are_what_they_are_called():
 
 def test_a_short_run_makes_a_row(few_digits, monkeypatch):
     run = ("lesson 02", 1e-3, None, 0, 0.005)
-    row = stacked_mnist.measure(*run, ms=50, marks=2, images=50, count=40)
-    assert [point["steps"] for point in row["curve"]] == [3, 6]  # 0.3 s of 50 ms each
+    row = stacked_mnist.measure(*run, ms=50, images=50, count=40)
+    assert row["steps"] == 6  # 0.3 s of 50 ms each
     assert 1 <= row["modes"] <= 40 and row["reverse_kl"] > 0
     assert tuple(row[key] for key in stacked_mnist.KEYS) == run
     monkeypatch.setattr(
         training.GAN, "generate", lambda self, count, seed: np.full((count, 28, 28, 3), np.nan)
     )
-    row = stacked_mnist.measure(*run, ms=50, marks=1, images=50, count=40)
+    row = stacked_mnist.measure(*run, ms=50, images=50, count=40)
     assert row["modes"] == 0 and row["reverse_kl"] is None
     paid = stacked_mnist.measure_cost("lesson 02", count=50, steps=2)
     assert stacked_mnist.cost([row, paid], "lesson 02") == paid["ms"] > 0
@@ -89,7 +89,7 @@ def measured(monkeypatch):
         *settings, ms = args
         assert ms == 12.34
         name, rate, _, seed, minutes = settings
-        kl = (0.05 if name == "packing" else 0.08) + seed / 100 - 0.02 * (minutes > 5)
+        kl = (0.05 if name == "packing" else 0.08) + seed / 100 - 0.025 * (minutes > 5)
         if rate != stacked_mnist.METHODS[name].rates[1]:
             kl = None
         row = dict(zip(stacked_mnist.KEYS, settings, strict=True))
@@ -113,14 +113,13 @@ def test_the_best_settings_run_with_every_seed_and_the_best_method_longer(measur
     assert [(args[0], args[3]) for args in longer] == [
         ("packing", 0),
         ("packing", 1),
-        ("packing", 2),
     ]
     text = (tmp_path / "stacked_mnist.md").read_text(encoding="utf-8")
     assert "NOT COMPLETE" not in text and "0.0236" in text
-    row = "| packing | 15 | 999.3 ± 0.3 | 0.0400 ± 0.0058 | 12.3 | 0.002, in a pack 2 | Lin et al."
+    row = "| packing | 10 | 999.5 ± 0.5 | 0.0300 ± 0.0050 | 12.3 | 0.002, in a pack 2 | Lin et al."
     assert row in text and "| *R3GAN, published* |  | 1000 | 0.029 |" in text
-    assert "- 0.06 over the reverse KL of the worst run of packing in 15 minutes (999 modes" in text
-    assert "1.20 (target 1.00: met)" in text and "0.80 (target 1.00: not met)" in text
+    assert "- 0.06 over the reverse KL of the worst run of packing in 10 minutes (999 modes" in text
+    assert "1.14 (target 1.00: met)" in text and "0.57 (target 1.00: not met)" in text
     assert "- lesson 02: 0.002: 1.080; 0.00" in text and "0.004: inf" in text
     measured.clear()
     stacked_mnist.main(tmp_path)
@@ -130,10 +129,10 @@ def test_the_best_settings_run_with_every_seed_and_the_best_method_longer(measur
 def test_a_table_with_missing_runs_says_so(measured, tmp_path):
     table = tables.Table("stacked_mnist", stacked_mnist.KEYS, tmp_path)
     table.append(timing.in_own_process(stacked_mnist.measure_cost, "R1"))
-    for seed, minutes in ((stacked_mnist.GRID_SEED, stacked_mnist.GRID_MINUTES), (0, 5)):
+    for seed, minutes in ((stacked_mnist.GRID_SEED, stacked_mnist.GRID_MINUTES), (0, 2)):
         table.append(
             timing.in_own_process(stacked_mnist.measure, "R1", 2e-3, 1.0, seed, minutes, 12.34)
         )
     stacked_mnist.report(table)
     text = table.path.with_suffix(".md").read_text(encoding="utf-8")
-    assert "NOT COMPLETE: 23 runs are missing" in text and "not measured" in text
+    assert "NOT COMPLETE: 22 runs are missing" in text and "not measured" in text
