@@ -193,6 +193,7 @@ def conditional_generator(
     output_shape=(28, 28, 1),
     condition="batch_norm",
     spectral_norm=False,
+    orthogonal=0.0,
     name="generator",
 ):
     """The generator of `dcgan_generator`, variant "course", that is told what to draw.
@@ -214,6 +215,7 @@ def conditional_generator(
         output_shape: (side, side, channels), with a side of 28, 32, 64 or the like.
         condition: one of those above.
         spectral_norm: `SpectralNormalization` of every layer.
+        orthogonal: above 0, factor of an `OrthogonalRegularizer` of every layer.
 
     Returns:
         keras.Model: [latent vectors (batch, latent_dim), labels (batch,)] ->
@@ -228,6 +230,11 @@ def conditional_generator(
     doublings = _doublings("output_shape", output_shape)
     parts = _course_generator(output_shape[0] // 2**doublings, doublings, output_shape[2])
     norms = [each for each in parts if isinstance(each, layers.BatchNormalization)]
+    if orthogonal:
+        for part in parts:
+            if hasattr(part, "kernel_regularizer"):
+                outputs = -2 if isinstance(part, layers.Conv2DTranspose) else -1
+                part.kernel_regularizer = OrthogonalRegularizer(orthogonal, outputs)
     latents = keras.Input((latent_dim,), name="latents")
     labels = keras.Input((), dtype="int32", name="labels")
     x, conditions = prepare(latents, labels, classes, len(norms))
@@ -385,6 +392,43 @@ class SpectralNormalization(layers.Wrapper):
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class OrthogonalRegularizer(keras.regularizers.Regularizer):
+    """A cost of kernels whose outputs look for alike things; how long the weights are is free.
+
+    Brock et al. 2019, section 3.1, https://arxiv.org/abs/1809.11096: for a kernel as a matrix W,
+    (everything else, outputs), `factor` times the sum of the squares of W^T W off its diagonal. (The
+    regularizer of this name in Keras takes matrices only, and the absolute values of cosines.)
+
+    Args:
+        factor: of the cost; 1e-4 in the paper.
+        output_axis: of the kernel; -2 for transposed convolutions.
+
+    Raises:
+        ValueError: a factor that is not a number of at least 0.
+
+    Example:
+        layers.Conv2D(64, 3, kernel_regularizer=OrthogonalRegularizer())
+    """
+
+    def __init__(self, factor=1e-4, output_axis=-1):
+        if not isinstance(factor, numbers.Real) or not 0 <= factor < math.inf:
+            raise ValueError(
+                f"factor must be a number of at least 0, came {factor!r}. Example: factor=1e-4."
+            )
+        self.factor, self.output_axis = float(factor), output_axis
+
+    def __call__(self, kernel):
+        kernel = ops.moveaxis(ops.convert_to_tensor(kernel), self.output_axis, -1)
+        matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
+        products = ops.transpose(matrix) @ matrix
+        others = products * (1 - ops.eye(products.shape[0]))
+        return self.factor * ops.sum(ops.square(others))
+
+    def get_config(self):
+        return {"factor": self.factor, "output_axis": self.output_axis}
 
 
 class _OfBatch(layers.Layer):

@@ -381,7 +381,7 @@ class GAN(keras.Model):
                 real_logits, fake_logits = self.judge(real_images), self.judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, i)
                 penalty = self._penalty(real_images, fake_images, i)
-                d_cost = d_loss + penalty
+                d_cost = d_loss + penalty + self._regularization(self.discriminator)
             self._apply(self.discriminator_optimizer, tape, d_cost, self.discriminator)
             self._clip()
 
@@ -390,7 +390,7 @@ class GAN(keras.Model):
             fake_images = self.generator(latents, training=True)
             g_loss = self._generator_loss(real_images, fake_images)
             diversity = self._diversity(latents, fake_images)
-            g_cost = g_loss + diversity
+            g_cost = g_loss + diversity + self._regularization(self.generator)
         self._apply(self.generator_optimizer, tape, g_cost, self.generator)
 
         return self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
@@ -419,6 +419,11 @@ class GAN(keras.Model):
     def _diversity(self, latents, fake_images):
         """What the generator pays if its samples are too much alike."""
         return 0.0 if self.diversity is None else self.diversity(latents, fake_images)
+
+    def _regularization(self, network):
+        """What a network pays for its weights, where layers have a `kernel_regularizer` or such."""
+        weights = network.trainable_variables
+        return sum(each.regularizer(each) for each in weights if each.regularizer is not None)
 
     def _discriminator_loss(self, real_logits, fake_logits, stream):
         """The game's, where label noise lets some real and fake logits change places."""
@@ -681,10 +686,10 @@ class SimultaneousGAN(GAN):
                 real_logits, fake_logits = self.judge(real_images), self.judge(fake_images)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
                 penalty = self._penalty(real_images, fake_images, 0)
-                d_cost = d_loss + penalty
+                d_cost = d_loss + penalty + self._regularization(self.discriminator)
             g_loss = self.loss.generator_loss(fake_logits, real_logits)
             diversity = self._diversity(latents, fake_images)
-            g_cost = g_loss + diversity
+            g_cost = g_loss + diversity + self._regularization(self.generator)
         self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
         self._clip()
         self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)
@@ -764,10 +769,11 @@ class ConditionalGAN(SimultaneousGAN):
                 fake_logits, fake_class_loss = self.judge_labeled(fake_images, labels)
                 d_loss = self._discriminator_loss(real_logits, fake_logits, 0)
                 penalty = self._penalty(real_images, fake_images, 0, self._judge_of(labels))
-                d_cost = d_loss + penalty + real_class_loss + fake_class_loss
+                d_cost = d_loss + penalty + self._regularization(self.discriminator)
+                d_cost += real_class_loss + fake_class_loss
             g_loss = self.loss.generator_loss(fake_logits, real_logits)
             diversity = self._diversity(latents, fake_images)
-            g_cost = g_loss + diversity + fake_class_loss
+            g_cost = g_loss + diversity + self._regularization(self.generator) + fake_class_loss
         self._apply(self.discriminator_optimizer, d_tape, d_cost, self.discriminator)
         self._clip()
         self._apply(self.generator_optimizer, g_tape, g_cost, self.generator)

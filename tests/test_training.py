@@ -1,5 +1,7 @@
 """The GAN: who learns when, equal results of every way to run a step, saving, generating."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -129,6 +131,34 @@ def test_simultaneous_players_learn_against_each_other_as_they_were():
 def test_alternating_players_do_not():
     expected, came = after_a_step_of_both(training.GAN)
     assert not close(expected[0], came[0]) and close(expected[1], came[1])
+
+
+class Nothing(losses.NonSaturating):
+    """A game that nobody learns from."""
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return 0.0 * tf.reduce_sum(fake_logits)
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return 0.0 * tf.reduce_sum(real_logits)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, training.UnrolledGAN])
+def test_layers_pay_for_their_weights_where_they_have_a_regularizer(kind):
+    def network(inputs, outputs):
+        middle = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.25))
+        return keras.Sequential([keras.Input((inputs,)), middle, keras.layers.Dense(outputs)])
+
+    gan = kind(network(2, 2), network(2, 1), latent_dim=2)
+    rates = (keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.1, epsilon=1e3))  # small steps
+    gan.compile(Nothing(), *rates)
+    before = weights(gan.generator), weights(gan.discriminator)
+    gan.step(np.ones((4, 2), "float32"))
+    kernel, *others = weights(gan.generator)
+    np.testing.assert_allclose(kernel, before[0][0] * (1 - 0.1 * 2 * 0.25), rtol=1e-6)
+    assert identical(others, before[0][1:])
+    kernel, *others = weights(gan.discriminator)
+    assert np.all(np.abs(kernel) < np.abs(before[1][0])) and identical(others, before[1][1:])
 
 
 # Every way to run a step
@@ -899,6 +929,32 @@ def test_unrolled_steps_in_fit_and_several_at_once():
         return weights(gan.generator)
 
     assert close(trained(1), trained(4))
+
+
+def unrolled_without_noise(points, jit_compile=False, strategy=None):
+    """The weights after two steps of a game in which the latent vectors do not matter."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        parts = [keras.Input((2,)), keras.layers.Rescaling(0.0), keras.layers.Dense(2)]
+        networks = keras.Sequential(parts), models.mlp_discriminator((2,), (8,))
+        gan = training.UnrolledGAN(*networks, 2)
+        rates = (keras.optimizers.SGD(0.5), keras.optimizers.Adam(0.1, beta_1=0.5))
+        gan.compile("non_saturating", *rates, unrolled_steps=2, jit_compile=jit_compile)
+    before = weights(gan.generator)
+    gan.fit(tf.data.Dataset.from_tensors(points).repeat(2), verbose=0)
+    assert not close(before, weights(gan.generator))
+    return weights(gan)
+
+
+def test_unrolled_steps_with_xla():
+    points = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    assert close(unrolled_without_noise(points), unrolled_without_noise(points, jit_compile=True))
+
+
+def test_unrolled_steps_on_two_replicas(two_replicas):
+    half = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    both = np.concatenate([half, half])  # each replica looks ahead on its own half
+    assert close(unrolled_without_noise(half), unrolled_without_noise(both, strategy=two_replicas))
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,19 @@ prediction(
         "c": "Both bring the modes back. But look at how many samples lie between them.",
     },
 )
+prediction(
+    "4.d",
+    "a DCGAN and a thousand kinds",
+    right="c",
+    why="A published number belongs to its networks, rates and steps. Kinds come in after a while, "
+    "and this recipe learns fast: BatchNorm lets the discriminator see the batch, and both networks "
+    "have equal rates.",
+    others={
+        "a": "So it is in the papers. Those runs had other networks, rates and lengths; look at how "
+        "the count grows here.",
+        "b": "So it is for a while. Look at how the count goes on growing.",
+    },
+)
 
 
 # 4.1: a ring that closes twice
