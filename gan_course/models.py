@@ -399,8 +399,8 @@ class OrthogonalRegularizer(keras.regularizers.Regularizer):
     """A cost of kernels whose outputs look for alike things; how long the weights are is free.
 
     Brock et al. 2019, section 3.1, https://arxiv.org/abs/1809.11096: for a kernel as a matrix W,
-    (everything else, outputs), `factor` times the sum of the squares of W^T W off its diagonal. (The
-    regularizer of this name in Keras takes matrices only, and the absolute values of cosines.)
+    (everything else, outputs), `factor` times the sum of the squares of W^T W off its diagonal.
+    (Keras' own regularizer of this name takes matrices only, and the absolute values of cosines.)
 
     Args:
         factor: of the cost; 1e-4 in the paper.

@@ -51,6 +51,36 @@ def test_generators_draw_by_label(condition, spectral_norm):
     assert any(wrapped) == spectral_norm
 
 
+def test_a_regularizer_of_every_kernel_knows_where_the_outputs_are():
+    generator = models.conditional_generator(8, 3, SHAPE, "batch_norm", True, orthogonal=0.5)
+    wrapped = [each.layer for each in generator.layers if hasattr(each, "layer")]
+    assert {each.kernel_regularizer.factor for each in wrapped} == {0.5}
+    for layer in wrapped:
+        outputs = getattr(layer, "filters", None) or layer.units
+        assert layer.kernel.shape[layer.kernel_regularizer.output_axis] == outputs
+    kernels = [each for each in generator.trainable_variables if each.regularizer is not None]
+    assert len(kernels) == len(wrapped) == 5
+
+
+def test_a_generator_pays_for_kernels_that_are_not_orthogonal():
+    gans = []
+    for factor in (0.0, 10.0):
+        keras.utils.set_random_seed(0)
+        generator = models.conditional_generator(8, 3, SHAPE, orthogonal=factor)
+        discriminator = models.conditional_discriminator(SHAPE, 3)
+        gans.append(training.ConditionalGAN(generator, discriminator, 8, classes=3))
+        gans[-1].compile(jit_compile=False, generator_optimizer=keras.optimizers.SGD(1e-4))
+    cost = models.OrthogonalRegularizer(1.0)
+    found = []
+    for gan in gans:
+        gan.step(IMAGES, LABELS)
+        convolution = next(each for each in gan.generator.layers if type(each) is layers.Conv2D)
+        found.append(float(cost(convolution.kernel)))
+    assert found[1] < found[0]
+    for one, other in zip(*(gan.discriminator.weights for gan in gans), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_one_hot_label_is_a_bias_of_its_own():
     generator = models.conditional_generator(8, 3, SHAPE, "concatenate")
     dense = next(each for each in generator.layers if isinstance(each, layers.Dense))

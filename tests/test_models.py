@@ -363,6 +363,27 @@ def test_a_discriminator_with_each_normalization(variant):
     assert [w.shape for w in default.weights] == [w.shape for w in batch.weights]
 
 
+def test_the_orthogonal_regularizer_is_that_of_the_paper():
+    kernel = np.random.default_rng(0).normal(size=(2, 2, 3, 4)).astype("float32")
+    for axis in (-1, -2):
+        matrix = np.moveaxis(kernel, axis, -1).reshape(-1, kernel.shape[axis])
+        products = matrix.T @ matrix
+        expected = 0.5 * (np.sum(products**2) - np.sum(np.diag(products) ** 2))
+        came = models.OrthogonalRegularizer(0.5, axis)(kernel)
+        np.testing.assert_allclose(came, expected, rtol=1e-5)
+    assert float(models.OrthogonalRegularizer()(3 * np.eye(4, dtype="float32"))) == 0
+    again = models.OrthogonalRegularizer.from_config(
+        models.OrthogonalRegularizer(0.5, -2).get_config()
+    )
+    assert (again.factor, again.output_axis) == (0.5, -2)
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf"), "1e-4"])
+def test_an_orthogonal_regularizer_without_a_factor(factor):
+    with pytest.raises(ValueError, match="factor must be a number of at least 0"):
+        models.OrthogonalRegularizer(factor)
+
+
 @pytest.mark.parametrize(("variant", "came"), [("course", "layer"), ("paper", "spectral")])
 def test_normalizations_that_a_variant_does_not_take(variant, came):
     with pytest.raises(ValueError, match=f"normalization must be None or.*came '{came}' for"):

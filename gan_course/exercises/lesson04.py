@@ -56,12 +56,12 @@ prediction(
     "4.d",
     "a DCGAN and a thousand kinds",
     right="c",
-    why="A published number belongs to its networks, rates and steps. Kinds come in after a while, "
-    "and this recipe learns fast: BatchNorm lets the discriminator see the batch, and both networks "
-    "have equal rates.",
+    why="A published number belongs to its networks, rates and steps. Kinds come in one after "
+    "another, and this recipe learns fast: both networks have equal rates, and BatchNorm lets the "
+    "discriminator see the batch.",
     others={
-        "a": "So it is in the papers. Those runs had other networks, rates and lengths; look at how "
-        "the count grows here.",
+        "a": "So it is in two papers. Those runs had other networks and rates. Look at how the "
+        "count grows here.",
         "b": "So it is for a while. Look at how the count goes on growing.",
     },
 )

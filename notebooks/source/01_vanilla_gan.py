@@ -569,7 +569,8 @@ for name, speed in speeds.items():
 # and `_log` keeps the means for the progress bar. What else you see there comes into play in lesson 05
 # and does nothing here: `_shares` gives the whole batch, once; `_discriminator_loss` is the loss that
 # you wrote; the penalty is 0; `_clip` lets all weights be. And in lesson 04: until then, `judge` only
-# calls the discriminator, `_generator_loss` the generator's half of the loss, and `_diversity` is 0.
+# calls the discriminator, `_generator_loss` the generator's half of the loss, and `_diversity` is 0. So is
+# `_regularization`, until lesson 07.
 
 # %%
 print(inspect.getsource(training.GAN.train_step))

@@ -366,7 +366,8 @@ print(inspect.getsource(training.SimultaneousGAN.train_step))
 
 # %% [markdown]
 # (`_discriminator_loss`, `_penalty` and `_clip` leave room for what lesson 05 adds, `judge` and
-# `_diversity` for lesson 04. Here they do nothing but call the loss and the discriminator.)
+# `_diversity` for lesson 04, `_regularization` for lesson 07. Here they do nothing but call the loss and
+# the discriminator.)
 
 # %%
 def optimizers(learning_rate=LEARNING_RATE, beta_1=BETA_1):
