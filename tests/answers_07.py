@@ -64,8 +64,8 @@ def drawn(precision, recall):
 
 RIGHT = {
     "7.1": [by_comparison, lambda z, y, k: np.c_[z, np.identity(k)[y]]],
-    "7.2": [by_confusion, lambda p, y, k: lesson07._asked_for(p, y, k).tolist()],
-    "7.3": [by_einsum, lambda f, y, w, b, v: f @ w + b + np.diag(f @ v[y].T)],
+    "7.3": [by_confusion, lambda p, y, k: lesson07._asked_for(p, y, k).tolist()],
+    "7.2": [by_einsum, lambda f, y, w, b, v: f @ w + b + np.diag(f @ v[y].T)],
     "7.4": [
         by_quantiles,
         lambda rng, shape, t: stats.truncnorm.rvs(-t, t, size=shape, random_state=rng),
@@ -81,7 +81,7 @@ WRONG = {
         (one_hot(lambda rows: 1 - rows), "other way round"),
         (lambda z, y, k: z, "Which row"),
     ],
-    "7.2": [
+    "7.3": [
         (lambda p, y, k: np.mean(p.argmax(1) == y), "The mean of all hides"),
         (shares(lambda p, read, y, k: np.mean(y[read == k] == k)), "asked for as k"),
         (shares(lambda p, read, y, k: p[y == k, k].mean()), "mean probability"),
@@ -89,7 +89,7 @@ WRONG = {
         (shares(lambda p, read, y, k: np.mean((read == k) & (y == k))), "not by all"),
         (shares(lambda p, read, y, k: np.mean(read == k)), "how often a class was drawn"),
     ],
-    "7.3": [
+    "7.2": [
         (lambda f, y, w, b, v: f @ w + b, "plays no part"),
         (lambda f, y, w, b, v: np.sum(f * v[y], axis=1), "image alone is missing"),
         (lambda f, y, w, b, v: np.sum(f * (w + v[y]), axis=1), "bias is missing"),

@@ -90,63 +90,7 @@ def judge_with_label(answer):
     return "Each class has one number that is 1 for it and 0 for all others."
 
 
-# 7.2: is it what was asked for?
-
-
-def _asked_for(probabilities, labels, classes):
-    right = probabilities.argmax(axis=1) == labels
-    return np.array([right[labels == k].mean() for k in range(classes)])
-
-
-@exercise(
-    "7.2",
-    "is it what was asked for?",
-    solution=_asked_for,
-    hints=(
-        "Which class does the classifier read in each image? The one with the highest probability.",
-        "right = probabilities.argmax(axis=1) == labels; then the mean of right, for each label "
-        "alone.",
-        "return np.array([right[labels == k].mean() for k in range(classes)])",
-    ),
-)
-def judge_asked_for(answer):
-    need_function(answer, "asked_for")
-    rng = np.random.default_rng(7)
-    for _ in range(2):
-        labels = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
-        read = np.array([0, 0, 0, 1, 1, 0, 2, 0, 1, 1])
-        order = rng.permutation(10)
-        labels, read = labels[order], read[order]
-        probabilities = 0.4 * np.eye(3)[read] + 0.2
-        expected = _asked_for(probabilities, labels, 3)
-        came = call(answer, probabilities.copy(), labels.copy(), 3)
-        if np.size(came) == 1:
-            raise NotYet(
-                "That is one number.",
-                "one share for each class",
-                f"{float(np.ravel(came)[0]):.3g}",
-                "The mean of all hides a class that never comes out right.",
-            )
-        of_read = [(labels[read == k] == k).mean() for k in range(3)]
-        chances = [probabilities[labels == k, k].mean() for k in range(3)]
-        counts = [((read == k) & (labels == k)).sum() for k in range(3)]
-        compare(
-            as_array(came, (3,), "The shares"),
-            expected,
-            "for ten images of three classes",
-            mistakes=[
-                (of_read, "These are shares of the images read as k. Take those asked for as k."),
-                (chances, "That is the mean probability: count images whose highest one is right."),
-                (counts, "These are counts: divide by how many images were asked for."),
-                (np.array(counts) / 10, "Divide by the images of that label, not by all."),
-                ([(read == k).mean() for k in range(3)], "That is how often a class was drawn."),
-                (1 - expected, "That is the share of wrong ones."),
-            ],
-        )
-    return "The smallest of these shares tells more than their mean."
-
-
-# 7.3: the projection discriminator
+# 7.2: the projection discriminator
 
 
 def _projection(features, labels, weights, bias, vectors):
@@ -154,7 +98,7 @@ def _projection(features, labels, weights, bias, vectors):
 
 
 @exercise(
-    "7.3",
+    "7.2",
     "the projection discriminator",
     solution=_projection,
     hints=(
@@ -206,6 +150,62 @@ def judge_projection(answer):
             ],
         )
     return "One more vector for each class, and the discriminator knows what it should look for."
+
+
+# 7.3: is it what was asked for?
+
+
+def _asked_for(probabilities, labels, classes):
+    right = probabilities.argmax(axis=1) == labels
+    return np.array([right[labels == k].mean() for k in range(classes)])
+
+
+@exercise(
+    "7.3",
+    "is it what was asked for?",
+    solution=_asked_for,
+    hints=(
+        "Which class does the classifier read in each image? The one with the highest probability.",
+        "right = probabilities.argmax(axis=1) == labels; then the mean of right, for each label "
+        "alone.",
+        "return np.array([right[labels == k].mean() for k in range(classes)])",
+    ),
+)
+def judge_asked_for(answer):
+    need_function(answer, "asked_for")
+    rng = np.random.default_rng(7)
+    for _ in range(2):
+        labels = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
+        read = np.array([0, 0, 0, 1, 1, 0, 2, 0, 1, 1])
+        order = rng.permutation(10)
+        labels, read = labels[order], read[order]
+        probabilities = 0.4 * np.eye(3)[read] + 0.2
+        expected = _asked_for(probabilities, labels, 3)
+        came = call(answer, probabilities.copy(), labels.copy(), 3)
+        if np.size(came) == 1:
+            raise NotYet(
+                "That is one number.",
+                "one share for each class",
+                f"{float(np.ravel(came)[0]):.3g}",
+                "The mean of all hides a class that never comes out right.",
+            )
+        of_read = [(labels[read == k] == k).mean() for k in range(3)]
+        chances = [probabilities[labels == k, k].mean() for k in range(3)]
+        counts = [((read == k) & (labels == k)).sum() for k in range(3)]
+        compare(
+            as_array(came, (3,), "The shares"),
+            expected,
+            "for ten images of three classes",
+            mistakes=[
+                (of_read, "These are shares of the images read as k. Take those asked for as k."),
+                (chances, "That is the mean probability: count images whose highest one is right."),
+                (counts, "These are counts: divide by how many images were asked for."),
+                (np.array(counts) / 10, "Divide by the images of that label, not by all."),
+                ([(read == k).mean() for k in range(3)], "That is how often a class was drawn."),
+                (1 - expected, "That is the share of wrong ones."),
+            ],
+        )
+    return "The smallest of these shares tells more than their mean."
 
 
 # 7.4: a truncated normal distribution
