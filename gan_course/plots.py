@@ -168,6 +168,72 @@ def film(frames, seconds=6.0, scale=2):
     return Image(data=buffer.getvalue(), format="gif")
 
 
+class Panel:
+    """Sliders for the arguments of a function, and below them the picture that it returns.
+
+    Shown when it is a cell's last value. The picture of the first values comes with it, and is all
+    that is seen where there are no widgets, or no kernel behind them: without ipywidgets, on
+    GitHub, on paper.
+
+    Args:
+        draw: a function of one value for each slider, to a uint8 picture as `film` takes them.
+        scale: each pixel becomes scale x scale pixels.
+        **choices: for each argument of `draw` the values to choose from, the first one shown first.
+
+    Raises:
+        ValueError: no choices, or none for one of the arguments.
+
+    Example:
+        plots.Panel(lambda digit: plots.tile(gan.generate(8, labels=digit)), digit=range(10))
+    """
+
+    def __init__(self, draw, scale=4, **choices):
+        self._draw, self._scale = draw, scale
+        self._choices = {name: list(values) for name, values in choices.items()}
+        if not self._choices or not all(self._choices.values()):
+            raise ValueError(
+                "choices must hold at least one value for each argument of draw, came "
+                f"{self._choices}. Example: Panel(draw, digit=range(10))."
+            )
+
+    def picture(self, **values):
+        """The picture of these values, as PNG: bytes."""
+        from PIL import Image as Picture
+
+        frame = self._draw(**values)
+        size = (frame.shape[1] * self._scale, frame.shape[0] * self._scale)
+        buffer = io.BytesIO()
+        Picture.fromarray(frame).resize(size, Picture.Resampling.NEAREST).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def widget(self):
+        """The sliders and the picture: an ipywidgets.VBox."""
+        import ipywidgets
+
+        sliders = {
+            name: ipywidgets.SelectionSlider(options=values, description=name)
+            for name, values in self._choices.items()
+        }
+
+        def now():
+            return self.picture(**{name: slider.value for name, slider in sliders.items()})
+
+        image = ipywidgets.Image(value=now(), format="png", layout={"align_self": "flex-start"})
+        for slider in sliders.values():
+            slider.observe(lambda change: setattr(image, "value", now()), "value")
+        return ipywidgets.VBox([*sliders.values(), image])
+
+    def _repr_mimebundle_(self, **kwargs):
+        first = self.picture(**{name: values[0] for name, values in self._choices.items()})
+        bundle = {"text/plain": "a picture", "image/png": first}
+        try:
+            box = self.widget()
+        except ImportError:
+            return bundle
+        view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+        return {**bundle, "application/vnd.jupyter.widget-view+json": view}
+
+
 def interpolation(start, end, steps=10):
     """Latent vectors on the straight line between two.
 

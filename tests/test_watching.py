@@ -1,6 +1,7 @@
 """What one sees: grids, curves, films, interpolations, and pictures while a GAN trains."""
 
 import io
+import sys
 
 import keras
 import matplotlib
@@ -65,6 +66,35 @@ def test_film_is_a_gif_of_all_frames_that_stays_at_the_end():
     assert first == 1000 and film.info["duration"] == 3000
     with pytest.raises(ValueError, match="frames must hold at least one"):
         plots.film([])
+
+
+def test_a_panel_shows_what_its_sliders_say():
+    def draw(digit, light):
+        return np.full((3, 2), 10 * digit + light, np.uint8)
+
+    panel = plots.Panel(draw, scale=2, digit=range(4), light=[5, 7])
+    picture = Image.open(io.BytesIO(panel.picture(digit=2, light=7)))
+    assert picture.format == "PNG" and picture.size == (4, 6)
+    assert np.asarray(picture).tolist() == np.full((6, 4), 27).tolist()
+    digit, light, image = panel.widget().children
+    assert [digit.description, light.description] == ["digit", "light"]
+    digit.value, light.value = 3, 7
+    assert bytes(image.value) == panel.picture(digit=3, light=7)
+
+
+def test_a_panel_comes_with_its_first_picture(monkeypatch):
+    panel = plots.Panel(lambda digit: np.full((3, 2), digit, np.uint8), digit=[4, 9])
+    bundle = panel._repr_mimebundle_()
+    assert bundle["image/png"] == panel.picture(digit=4)
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # not installed
+    assert set(panel._repr_mimebundle_()) == {"text/plain", "image/png"}
+
+
+@pytest.mark.parametrize("choices", [{}, {"digit": []}])
+def test_a_panel_without_choices(choices):
+    with pytest.raises(ValueError, match="choices must hold at least one value"):
+        plots.Panel(lambda digit: None, **choices)
 
 
 def tiny_gan():

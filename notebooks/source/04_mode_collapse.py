@@ -671,7 +671,7 @@ def adam(**options):
 
 
 color.compile(
-    generator_optimizer=adam(use_ema=True, ema_momentum=0.999), discriminator_optimizer=adam(),
+    generator_optimizer=adam(use_ema=True, ema_momentum=0.99), discriminator_optimizer=adam(),
     steps_per_execution=STACKED_LOOKS[0],
 )
 
