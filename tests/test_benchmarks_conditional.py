@@ -42,10 +42,8 @@ def test_methods_are_what_they_are_called():
     for network in (biggan.generator, biggan.discriminator):
         kinds = [type(layer) for layer in network.layers]
         assert models.SpectralNormalization in kinds
-    regular = build("the same, orthogonal regularization").generator
-    assert [
-        each.regularizer.factor for each in regular.trainable_variables if each.regularizer
-    ] == ([1e-4] * 5)
+    regular = build("the same, orthogonal regularization").generator.trainable_variables
+    assert [each.regularizer.factor for each in regular if each.regularizer] == [1e-4] * 5
     kinds = [type(layer) for layer in build("BatchNorm and projection").generator.layers]
     assert kinds.count(models.ConditionalBatchNormalization) == 4
 
