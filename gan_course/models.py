@@ -295,6 +295,141 @@ def conditional_discriminator(
     return keras.Model(inputs, end(x, labels, classes, logit, spectral), name=name)
 
 
+def resnet_generator(
+    input_shape=(128, 128, 3), channels=None, width=64, blocks=6, name="generator"
+):
+    """A generator of images from images: down to a quarter, residual blocks, and up again.
+
+    Johnson et al. 2016, https://arxiv.org/abs/1603.08155, as CycleGAN has it (Zhu et al. 2017,
+    https://arxiv.org/abs/1703.10593): a 7x7 convolution, two 3x3 ones with stride 2, blocks of two
+    3x3 convolutions around a shortcut, two transposed convolutions, and a 7x7 one with tanh;
+    instance norm and ReLU after each but the last. Borders are mirrored, so that they look like the
+    rest. (The transposed convolutions have kernels of 4x4 here, which overlap evenly.)
+
+    Args:
+        input_shape: (height, width, channels), sides that are multiples of 4.
+        channels: of the images that come out; None for as many as go in.
+        width: maps after the first convolution; twice and four times as many after the next ones.
+        blocks: residual blocks; the paper has 6 for 128 x 128 and 9 for 256 x 256.
+
+    Returns:
+        keras.Model: (batch, *input_shape) -> (batch, height, width, channels), in [-1, 1].
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    input_shape = _check_image("input_shape", input_shape, 4)
+    (width,), (blocks,) = _check_sizes("width", width), _check_sizes("blocks", blocks)
+    (channels,) = _check_sizes("channels", channels or input_shape[-1])
+    images = keras.Input(input_shape)
+    x = _instance_norm_relu(_mirrored(images, width, 7))
+    for times in (2, 4):
+        x = _instance_norm_relu(layers.Conv2D(times * width, 3, 2, "same", use_bias=False)(x))
+    for _ in range(blocks):
+        y = _instance_norm_relu(_mirrored(x, 4 * width, 3))
+        x = layers.Add()([x, _instance_norm()(_mirrored(y, 4 * width, 3))])
+    for times in (2, 1):
+        x = _instance_norm_relu(_doubling(times * width, use_bias=False)(x))
+    x = _mirrored(x, channels, 7, use_bias=True, activation="tanh", dtype="float32")
+    return keras.Model(images, x, name=name)
+
+
+def unet_generator(
+    input_shape=(128, 128, 3), channels=None, width=64, halvings=5, name="generator"
+):
+    """A generator of images from images that hands details across (Ronneberger et al. 2015).
+
+    Convolutions of 4x4 with stride 2 halve the image, transposed ones double it again, and each map
+    on the way up stands beside the one of its size on the way down, as in pix2pix (Isola et al.
+    2017, https://arxiv.org/abs/1611.07004). Instance norm after each but the first, the smallest
+    and the last.
+
+    Args:
+        input_shape: (height, width, channels), sides that can be halved so often.
+        channels: of the images that come out; None for as many as go in.
+        width: maps after the first halving; twice as many after each, up to 8 times.
+        halvings: how often.
+
+    Returns:
+        keras.Model: (batch, *input_shape) -> (batch, height, width, channels), in [-1, 1].
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    (halvings,), (width,) = _check_sizes("halvings", halvings), _check_sizes("width", width)
+    input_shape = _check_image("input_shape", input_shape, 2**halvings)
+    (channels,) = _check_sizes("channels", channels or input_shape[-1])
+    widths = [width * min(2**i, 8) for i in range(halvings)]
+    images = x = keras.Input(input_shape)
+    seen = []
+    for i, maps in enumerate(widths):
+        x = layers.Conv2D(maps, 4, 2, "same")(x)
+        if 0 < i < halvings - 1:
+            x = _instance_norm()(x)
+        x = layers.LeakyReLU(0.2)(x)
+        seen.append(x)
+    for maps, across in zip(widths[-2::-1], seen[-2::-1], strict=True):
+        x = _instance_norm_relu(_doubling(maps, use_bias=False)(x))
+        x = layers.Concatenate()([x, across])
+    x = _doubling(channels, activation="tanh", dtype="float32")(x)
+    return keras.Model(images, x, name=name)
+
+
+def patch_discriminator(input_shape=(128, 128, 3), width=64, halvings=3, name="discriminator"):
+    """A discriminator of patches: a logit for each of many overlapping parts of an image.
+
+    Isola et al. 2017, https://arxiv.org/abs/1611.07004: `halvings` convolutions with stride 2 and
+    two more, all of 4x4, with instance norm after each but the first and the last. How large a
+    patch is, `receptive_field` tells: 16, 34, 70 or 142 pixels for 1 to 4 halvings.
+
+    Args:
+        input_shape: (height, width, channels).
+        width: maps after the first convolution; twice as many after each, up to 8 times.
+        halvings: how often the image is halved.
+
+    Returns:
+        keras.Model: (batch, *input_shape) -> logits (batch, rows, columns, 1).
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    (halvings,), (width,) = _check_sizes("halvings", halvings), _check_sizes("width", width)
+    input_shape = _check_image("input_shape", input_shape, 1)
+    if min(input_shape[:2]) < 2**halvings:
+        raise ValueError(
+            f"input_shape must have sides of at least {2**halvings} for halvings={halvings}; came "
+            f"{input_shape}."
+        )
+    model = keras.Sequential([keras.Input(input_shape)], name=name)
+    for i in range(halvings + 1):
+        stride = 2 if i < halvings else 1
+        model.add(layers.Conv2D(width * min(2**i, 8), 4, stride, "same", use_bias=i == 0))
+        if i > 0:
+            model.add(_instance_norm())
+        model.add(layers.LeakyReLU(0.2))
+    model.add(layers.Conv2D(1, 4, padding="same", dtype="float32"))
+    return model
+
+
+def receptive_field(model):
+    """The side of the square of pixels that one number of a convolutional network's output sees.
+
+    Counted back from the output: (side - 1) * stride + kernel for each layer. (Normalization over
+    the image is left out: it lets every pixel in, but only through a mean and a variance.)
+
+    Args:
+        model: keras.Sequential of convolutions and layers without a size.
+
+    Returns:
+        int: pixels.
+    """
+    side = 1
+    for layer in reversed(model.layers):
+        if isinstance(layer, layers.Conv2D):
+            side = (side - 1) * layer.strides[0] + layer.kernel_size[0]
+    return side
+
+
 @keras.saving.register_keras_serializable("gan_course")
 class ConditionalBatchNormalization(layers.Layer):
     """BatchNorm whose scale and shift depend on a condition.
@@ -334,6 +469,33 @@ class ConditionalBatchNormalization(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum}
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class ReflectionPadding(layers.Layer):
+    """Images with a border that mirrors what lies beside it, so that it looks like the rest.
+
+    Args:
+        size: pixels on each side, less than the image has.
+
+    Input (batch, height, width, channels), output (batch, height + 2 size, width + 2 size,
+    channels).
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, images):
+        border = (self.size, self.size)
+        return ops.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, height + 2 * self.size, width + 2 * self.size, channels
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
 
 
 @keras.saving.register_keras_serializable("gan_course")
@@ -524,6 +686,30 @@ def _logit(**options):
 
 def _doubling(width, **options):
     return layers.Conv2DTranspose(width, 4, strides=2, padding="same", **options)
+
+
+def _check_image(name, shape, multiple):
+    shape = _check_sizes(name, shape)
+    if len(shape) != 3 or shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(
+            f"{name} must be (height, width, channels), with sides that are multiples of "
+            f"{multiple}; came {shape}."
+        )
+    return shape
+
+
+def _instance_norm():
+    return layers.GroupNormalization(groups=-1, epsilon=1e-5)
+
+
+def _instance_norm_relu(x):
+    return layers.ReLU()(_instance_norm()(x))
+
+
+def _mirrored(x, maps, kernel, use_bias=False, **options):
+    """A convolution that keeps the image's size, with mirrored borders."""
+    x = ReflectionPadding(kernel // 2)(x)
+    return layers.Conv2D(maps, kernel, use_bias=use_bias, **options)(x)
 
 
 def _normalized_relu(parts):

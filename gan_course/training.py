@@ -25,13 +25,17 @@ def _shape_of(model, name, side):
     return shape[1:]
 
 
-def _check_optimizer(name, optimizer, network):
-    """An optimizer keeps averages for each weight, so it stays with the network it began with."""
+def _weights_of(networks):
+    return [weight for network in networks for weight in network.trainable_variables]
+
+
+def _check_optimizer(name, optimizer, networks):
+    """An optimizer keeps averages for each weight, so it stays with the networks it began with."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     if not optimizer.built:
         return
     known = {id(variable) for variable in optimizer._trainable_variables}
-    if known != {id(variable) for variable in network.trainable_variables}:
+    if known != {id(variable) for variable in _weights_of(networks)}:
         raise ValueError(
             f"{name} already belongs to another network. Make a new one for each GAN, "
             "for example keras.optimizers.Adam(1e-3, beta_1=0.5)."
@@ -212,8 +216,87 @@ def _check_conditional(generator, discriminator, latent_dim, classes):
     _check_judge(discriminator, made, judged[0], answers[0])
 
 
+class _Game(keras.Model):
+    """What games of any shape share: draws that a seed decides, steps of one side, saving.
+
+    It has a `seed` and, compiled, a `generator_optimizer` and a `discriminator_optimizer`.
+    """
+
+    def fit(self, x=None, *args, shuffle=None, **kwargs):
+        """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling."""
+        if shuffle is None:
+            shuffle = not isinstance(x, tf.data.Dataset)
+        return super().fit(x, *args, shuffle=shuffle, **kwargs)
+
+    def _sides(self):
+        """The networks that make samples, and those that judge them."""
+        return [self.generator], [self.discriminator]
+
+    def _checked_optimizers(self, *given):
+        """The two optimizers that are meant, or the usual ones; whether they fit the networks."""
+        names = ("generator_optimizer", "discriminator_optimizer")
+        optimizers = [_optimizer(each) for each in given]
+        if optimizers[0] is optimizers[1]:
+            raise ValueError(
+                "generator_optimizer and discriminator_optimizer must be two optimizers, came the "
+                "same object twice. Each keeps the averages of its own network: make one for each."
+            )
+        for name, optimizer, networks in zip(names, optimizers, self._sides(), strict=True):
+            _check_optimizer(name, optimizer, networks)
+        return list(map(_scaled, optimizers)) if self._computes_in_float16() else optimizers
+
+    def _take_optimizers(self, optimizers):
+        self.generator_optimizer, self.discriminator_optimizer = optimizers
+        for optimizer, networks in zip(optimizers, self._sides(), strict=True):
+            optimizer.build(_weights_of(networks))
+
+    def _seed_of(self, stream, *purpose):
+        """A seed of its own for everything that is drawn in a step."""
+        step = tf.cast(self.generator_optimizer.iterations, tf.int64)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([tf.constant(self.seed, tf.int64), step])
+        for number in (stream, replica, *purpose):
+            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int64))
+        return seed
+
+    def _regularization(self, network):
+        """What a network pays for its weights, where layers have a `kernel_regularizer` or such."""
+        weights = network.trainable_variables
+        return sum(each.regularizer(each) for each in weights if each.regularizer is not None)
+
+    def _apply(self, optimizer, tape, loss, *networks):
+        """Change these networks only: the others' weights are not in the list.
+
+        On several devices gradients are added up, so each device counts for its share.
+        """
+        weights = _weights_of(networks)
+        share = tf.constant(1 / tf.distribute.get_strategy().num_replicas_in_sync)
+        gradients = tape.gradient(loss, weights, output_gradients=optimizer.scale_loss(share))
+        optimizer.apply(gradients, weights)
+
+    def _computes_in_float16(self):
+        return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
+
+    def _seed_states(self):
+        """The random states of layers such as Dropout, which Keras leaves out of saved weights."""
+        generators = [getattr(layer, "seed_generator", None) for layer in self._flatten_layers()]
+        return [generator.state for generator in generators if generator is not None]
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for i, state in enumerate(self._seed_states()):
+            store[f"seed_state_{i}"] = state.numpy()
+
+    def load_own_variables(self, store):
+        states = self._seed_states()
+        for i, state in enumerate(states):
+            state.assign(store[f"seed_state_{i}"])
+        names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
+        super().load_own_variables({name: store[name] for name in names})
+
+
 @keras.saving.register_keras_serializable("gan_course")
-class GAN(keras.Model):
+class GAN(_Game):
     """Two networks and the game they play.
 
     Follows Goodfellow et al. (2014), algorithm 1 with one discriminator step and the losses chosen
@@ -304,24 +387,13 @@ class GAN(keras.Model):
         _check_settings(discriminator_steps, label_noise, clip_weights, diversity)
         if penalties:
             _check_slopes(self.discriminator, "penalty")
-        optimizers = [_optimizer(given) for given in (generator_optimizer, discriminator_optimizer)]
-        if optimizers[0] is optimizers[1]:
-            raise ValueError(
-                "generator_optimizer and discriminator_optimizer must be two optimizers, came the "
-                "same object twice. Each keeps the averages of its own network: make one for each."
-            )
-        _check_optimizer("generator_optimizer", optimizers[0], self.generator)
-        _check_optimizer("discriminator_optimizer", optimizers[1], self.discriminator)
-        if self._computes_in_float16():
-            optimizers = [_scaled(optimizer) for optimizer in optimizers]
+        optimizers = self._checked_optimizers(generator_optimizer, discriminator_optimizer)
         super().compile(optimizer=None, **kwargs)
         self.loss, self.penalty = loss, penalties
         self.discriminator_steps = int(discriminator_steps)
         self.label_noise, self.clip_weights = label_noise, clip_weights
         self.diversity = diversity
-        self.generator_optimizer, self.discriminator_optimizer = optimizers
-        self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._take_optimizers(optimizers)
         self.d_loss_tracker = keras.metrics.Mean("d_loss")
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
@@ -333,9 +405,6 @@ class GAN(keras.Model):
 
     def _step_signature(self):
         return tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
-
-    def _computes_in_float16(self):
-        return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
 
     def noise(self, count, stream=0):
         """Draw the latent vectors of the current training step.
@@ -353,15 +422,6 @@ class GAN(keras.Model):
             tf.Tensor: float32 (count, latent_dim), standard normal.
         """
         return tf.random.stateless_normal((count, self.latent_dim), self._seed_of(stream))
-
-    def _seed_of(self, stream, *purpose):
-        """A seed of its own for everything that is drawn in a step."""
-        step = tf.cast(self.generator_optimizer.iterations, tf.int64)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.stack([tf.constant(self.seed, tf.int64), step])
-        for number in (stream, replica, *purpose):
-            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int64))
-        return seed
 
     def train_step(self, data):
         """One step: the discriminator learns from a real and a generated batch, then the generator.
@@ -420,11 +480,6 @@ class GAN(keras.Model):
         """What the generator pays if its samples are too much alike."""
         return 0.0 if self.diversity is None else self.diversity(latents, fake_images)
 
-    def _regularization(self, network):
-        """What a network pays for its weights, where layers have a `kernel_regularizer` or such."""
-        weights = network.trainable_variables
-        return sum(each.regularizer(each) for each in weights if each.regularizer is not None)
-
     def _discriminator_loss(self, real_logits, fake_logits, stream):
         """The game's, where label noise lets some real and fake logits change places."""
         if self.label_noise:
@@ -457,17 +512,6 @@ class GAN(keras.Model):
             for weight in self.discriminator.trainable_variables:
                 weight.assign(tf.clip_by_value(weight, -self.clip_weights, self.clip_weights))
 
-    def _apply(self, optimizer, tape, loss, network):
-        """Change one network only: the other one's weights are not in the list.
-
-        On several devices gradients are added up, so each device counts for its share.
-        """
-        share = tf.constant(1 / tf.distribute.get_strategy().num_replicas_in_sync)
-        gradients = tape.gradient(
-            loss, network.trainable_variables, output_gradients=optimizer.scale_loss(share)
-        )
-        optimizer.apply(gradients, network.trainable_variables)
-
     def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty, diversity):
         boundary = getattr(self.loss, "boundary", 0.0)
         if boundary is None:
@@ -497,12 +541,6 @@ class GAN(keras.Model):
         """
         images, _, _ = keras.utils.unpack_x_y_sample_weight(images)
         return self._compiled_step(images)
-
-    def fit(self, x=None, *args, shuffle=None, **kwargs):
-        """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling."""
-        if shuffle is None:
-            shuffle = not isinstance(x, tf.data.Dataset)
-        return super().fit(x, *args, shuffle=shuffle, **kwargs)
 
     def generate(self, count=None, seed=0, latents=None):
         """Make samples, with the averaged weights if the generator's optimizer keeps them.
@@ -628,23 +666,6 @@ class GAN(keras.Model):
         self.compile(
             **{name: keras.saving.deserialize_keras_object(part) for name, part in config.items()}
         )
-
-    def _seed_states(self):
-        """The random states of layers such as Dropout, which Keras leaves out of saved weights."""
-        generators = [getattr(layer, "seed_generator", None) for layer in self._flatten_layers()]
-        return [generator.state for generator in generators if generator is not None]
-
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        for i, state in enumerate(self._seed_states()):
-            store[f"seed_state_{i}"] = state.numpy()
-
-    def load_own_variables(self, store):
-        states = self._seed_states()
-        for i, state in enumerate(states):
-            state.assign(store[f"seed_state_{i}"])
-        names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
-        super().load_own_variables({name: store[name] for name in names})
 
 
 @keras.saving.register_keras_serializable("gan_course")
