@@ -117,6 +117,14 @@ def packed(samples, count):
     return tf.concat(tf.split(samples, count), axis=-1)
 
 
+def _sampler(generator, signature):
+    """What the generator makes, as one `tf.function`."""
+    return tf.function(
+        lambda given: tf.cast(generator(given, training=False), tf.float32),
+        input_signature=[signature],
+    )
+
+
 def _parts(samples, size=500):
     """Samples in pieces that fit into memory."""
     return [samples[i : i + size] for i in range(0, len(samples), size)]
@@ -155,12 +163,16 @@ def _check_judge(discriminator, made, judged, answers, pack=1):
             f"discriminator must give one logit a sample, shape (1,); it gives {answers}. End it "
             "with Dense(1)."
         )
+    _check_no_sigmoid(discriminator)
+
+
+def _check_no_sigmoid(discriminator, name="discriminator"):
     last_activation = getattr(discriminator.layers[-1], "activation", None)
     if last_activation is keras.activations.sigmoid:
         raise ValueError(
-            "discriminator must end in a logit, its last layer has a sigmoid. Losses take logits "
-            "here and apply the sigmoid themselves, which is exact where a probability would "
-            "round to 0 or 1. Take activation='sigmoid' away."
+            f"{name} must end in a logit, its last layer has a sigmoid. Losses take logits here "
+            "and apply the sigmoid themselves, which is exact where a probability would round to "
+            "0 or 1. Take activation='sigmoid' away."
         )
 
 
@@ -219,8 +231,12 @@ def _check_conditional(generator, discriminator, latent_dim, classes):
 class _Game(keras.Model):
     """What games of any shape share: draws that a seed decides, steps of one side, saving.
 
-    It has a `seed` and, compiled, a `generator_optimizer` and a `discriminator_optimizer`.
+    It has a `seed` and, compiled, a `loss`, a `generator_optimizer` and a
+    `discriminator_optimizer`.
     """
+
+    _NETWORKS = ()  # the names of its networks, and of what `compile` gets besides these three
+    _SETTINGS = ()
 
     def fit(self, x=None, *args, shuffle=None, **kwargs):
         """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling."""
@@ -277,6 +293,80 @@ class _Game(keras.Model):
     def _computes_in_float16(self):
         return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
 
+    @contextlib.contextmanager
+    def _averaged_weights(self):
+        """Put the generators' averaged weights in place, and the raw ones back at the end."""
+        averages = [average.numpy() for average in self._averages()]
+        if not any(average.any() for average in averages):  # all zero before the first step
+            yield
+            return
+        variables = _weights_of(self._sides()[0])
+        raw = [variable.numpy() for variable in variables]
+        for variable, value in zip(variables, averages, strict=True):
+            variable.assign(value)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, raw, strict=True):
+                variable.assign(value)
+
+    # EarlyStopping(restore_best_weights=True) keeps what `get_weights` returns. The score that
+    # chose these weights was that of the averaged ones, so they belong to it.
+
+    def get_weights(self):
+        """The weights of all networks, then the generators' averaged weights if they are kept."""
+        return super().get_weights() + [average.numpy() for average in self._averages()]
+
+    def set_weights(self, weights):
+        """Put back what `get_weights` returned; the optimizers' own averages stay as they are.
+
+        Raises:
+            ValueError: weights of other networks, or with averages where none are kept.
+        """
+        averages, own = self._averages(), len(self.weights)
+        if len(weights) != own + len(averages):
+            raise ValueError(
+                f"weights must hold {own} arrays of the networks and {len(averages)} averages "
+                f"of the generator's weights, came {len(weights)} arrays. Does the optimizer of "
+                "one generator have use_ema=True, and that of the other not?"
+            )
+        super().set_weights(weights[:own])
+        for variable, value in zip(averages, weights[own:], strict=True):
+            variable.assign(value)
+
+    def _averages(self):
+        """The averages of the generator's weights that its optimizer keeps, if it keeps any."""
+        optimizer = getattr(self, "generator_optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        keeps = getattr(optimizer, "use_ema", False)
+        return optimizer._model_variables_moving_average if keeps else []
+
+    # Saving: everything that is needed to go on training as if nothing had happened.
+
+    def get_config(self):
+        networks = {name: getattr(self, name) for name in self._NETWORKS}
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {name: serialize(each) for name, each in networks.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in cls._NETWORKS:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        names = ("loss", "generator_optimizer", "discriminator_optimizer", *self._SETTINGS)
+        names += ("steps_per_execution", "jit_compile", "run_eagerly")
+        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
+
+    def compile_from_config(self, config):
+        self.compile(
+            **{name: keras.saving.deserialize_keras_object(part) for name, part in config.items()}
+        )
+
     def _seed_states(self):
         """The random states of layers such as Dropout, which Keras leaves out of saved weights."""
         generators = [getattr(layer, "seed_generator", None) for layer in self._flatten_layers()]
@@ -323,6 +413,9 @@ class GAN(_Game):
         images = gan.generate(16)
     """
 
+    _NETWORKS = ("generator", "discriminator")
+    _SETTINGS = ("penalty", "discriminator_steps", "label_noise", "clip_weights", "diversity")
+
     def __init__(self, generator, discriminator, latent_dim, seed=0, pack=1, name="gan", **kwargs):
         super().__init__(name=name, **kwargs)
         metrics.check_count("pack", pack)
@@ -333,10 +426,7 @@ class GAN(_Game):
         self.seed = seed
         self.pack = int(pack)
         self.built = True  # both networks are, and a GAN has no `call` that Keras could build
-        self._sample = tf.function(
-            lambda given: tf.cast(self.generator(given, training=False), tf.float32),
-            input_signature=[self._generator_signature()],
-        )
+        self._sample = _sampler(self.generator, self._generator_signature())
 
     # What differs in a GAN whose networks take a label, too.
 
@@ -587,85 +677,9 @@ class GAN(_Game):
             )
         return latents
 
-    @contextlib.contextmanager
-    def _averaged_weights(self):
-        """Put the generator's averaged weights in place, and the raw ones back at the end."""
-        averages = [average.numpy() for average in self._averages()]
-        if not any(average.any() for average in averages):  # all zero before the first step
-            yield
-            return
-        variables = self.generator.trainable_variables
-        raw = [variable.numpy() for variable in variables]
-        for variable, value in zip(variables, averages, strict=True):
-            variable.assign(value)
-        try:
-            yield
-        finally:
-            for variable, value in zip(variables, raw, strict=True):
-                variable.assign(value)
-
-    # EarlyStopping(restore_best_weights=True) keeps what `get_weights` returns. The score that
-    # chose these weights was that of the averaged ones, so they belong to it.
-
-    def get_weights(self):
-        """The weights of both networks, then the generator's averaged weights if they are kept."""
-        return super().get_weights() + [average.numpy() for average in self._averages()]
-
-    def set_weights(self, weights):
-        """Put back what `get_weights` returned; the optimizers' own averages stay as they are.
-
-        Raises:
-            ValueError: weights of other networks, or with averages where none are kept.
-        """
-        averages, own = self._averages(), len(self.weights)
-        if len(weights) != own + len(averages):
-            raise ValueError(
-                f"weights must hold {own} arrays of the two networks and {len(averages)} averages "
-                f"of the generator's weights, came {len(weights)} arrays. Does the optimizer of "
-                "one generator have use_ema=True, and that of the other not?"
-            )
-        super().set_weights(weights[:own])
-        for variable, value in zip(averages, weights[own:], strict=True):
-            variable.assign(value)
-
-    def _averages(self):
-        """The averages of the generator's weights that its optimizer keeps, if it keeps any."""
-        optimizer = getattr(self, "generator_optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-        keeps = getattr(optimizer, "use_ema", False)
-        return optimizer._model_variables_moving_average if keeps else []
-
-    # Saving: everything that is needed to go on training as if nothing had happened.
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "latent_dim": self.latent_dim,
-            "seed": self.seed,
-            "pack": self.pack,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for network in ("generator", "discriminator"):
-            config[network] = keras.saving.deserialize_keras_object(config[network])
-        return cls(**config)
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        names = ("loss", "generator_optimizer", "discriminator_optimizer", "penalty")
-        names += ("discriminator_steps", "label_noise", "clip_weights", "diversity")
-        names += ("steps_per_execution", "jit_compile", "run_eagerly")
-        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
-
-    def compile_from_config(self, config):
-        self.compile(
-            **{name: keras.saving.deserialize_keras_object(part) for name, part in config.items()}
-        )
+        own = {"latent_dim": self.latent_dim, "seed": self.seed, "pack": self.pack}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("gan_course")
@@ -750,6 +764,8 @@ class ConditionalGAN(SimultaneousGAN):
         gan.fit(digits.batches(32), epochs=5)
         threes = gan.generate(16, labels=3)
     """
+
+    _SETTINGS = (*GAN._SETTINGS, "classifier_weight")
 
     def __init__(self, generator, discriminator, latent_dim, classes, seed=0, name="gan", **kwargs):
         metrics.check_count("classes", classes, least=2)
@@ -919,10 +935,6 @@ class ConditionalGAN(SimultaneousGAN):
         del config["pack"]
         return config
 
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return config and {**config, "classifier_weight": self.classifier_weight}
-
 
 @keras.saving.register_keras_serializable("gan_course")
 class UnrolledGAN(GAN):
@@ -936,6 +948,8 @@ class UnrolledGAN(GAN):
     of Adam, on the same batch (the paper begins them one step earlier). Each costs about as much as
     a step of the discriminator, and backwards once more. Arguments are those of `GAN`.
     """
+
+    _SETTINGS = (*GAN._SETTINGS, "unrolled_steps")
 
     def compile(
         self,
@@ -1000,10 +1014,6 @@ class UnrolledGAN(GAN):
             weights, moments, squares = _adam(adam, step, weights, gradients, moments, squares)
         return judge
 
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return config and {**config, "unrolled_steps": self.unrolled_steps}
-
 
 def _check_adam(optimizer):
     options = ("amsgrad", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
@@ -1030,3 +1040,286 @@ def _adam(optimizer, ahead, weights, gradients, moments, squares):
         new_moments.append(m)
         new_squares.append(v)
     return moved, new_moments, new_squares
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class CycleGAN(_Game):
+    """Two generators that translate between two kinds of images, learned without pairs.
+
+    Zhu et al. 2017, https://arxiv.org/abs/1703.10593: each generator's images shall look like those
+    of the other kind, to a discriminator, and translated there and back an image shall be as it
+    was. Both halves of that cycle count for both generators.
+
+    Args:
+        a_to_b, b_to_a: keras.Model, images of one kind -> images of the other.
+        discriminator_a, discriminator_b: keras.Model, images of that kind -> logits
+            (batch, ..., 1), one for an image or for each of its patches.
+        pool_size: how many generated images of each kind are kept. Discriminators also learn from
+            older ones, in place of half of the new (Shrivastava et al. 2017,
+            https://arxiv.org/abs/1612.07828). 0 for none.
+        seed: whole number from which the draws of the pools are made.
+
+    Raises:
+        ValueError: networks that do not fit together, or a discriminator that ends in a sigmoid.
+
+    Example:
+        cycle = CycleGAN(*generators, *discriminators)
+        cycle.compile()
+        cycle.fit(data.unpaired_batches(a, b, 1), epochs=10)
+        like_b = cycle.translate(a.images, "a_to_b")
+    """
+
+    _NETWORKS = ("a_to_b", "b_to_a", "discriminator_a", "discriminator_b")
+    _SETTINGS = ("cycle_weight", "identity_weight")
+
+    def __init__(
+        self,
+        a_to_b,
+        b_to_a,
+        discriminator_a,
+        discriminator_b,
+        pool_size=50,
+        seed=0,
+        name="cycle_gan",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        metrics.check_count("pool_size", pool_size, least=0)
+        _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b)
+        self.a_to_b, self.b_to_a = a_to_b, b_to_a
+        self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
+        self.pool_size, self.seed = int(pool_size), seed
+        self.pool_a = ImagePool(pool_size, b_to_a.output_shape[1:])
+        self.pool_b = ImagePool(pool_size, a_to_b.output_shape[1:])
+        self.built = True
+        self._translate = {
+            name: _sampler(network, tf.TensorSpec((None, *network.input_shape[1:]), tf.float32))
+            for name, network in (("a_to_b", a_to_b), ("b_to_a", b_to_a))
+        }
+
+    def compile(
+        self,
+        loss="least_squares",
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        cycle_weight=10.0,
+        identity_weight=0.5,
+        **kwargs,
+    ):
+        """Choose the game, the two optimizers, and what else the generators pay for.
+
+        Args:
+            loss: a `losses.Loss` or its name. (The generator's least squares are halved here, and
+                not in the paper: its weight of 10 is 5 here.)
+            generator_optimizer, discriminator_optimizer: two Keras optimizers, each for both
+                networks of its side; as in `GAN.compile` where none is given.
+            cycle_weight: of the mean absolute difference of an image and itself there and back.
+            identity_weight: times `cycle_weight`, of the mean absolute difference of an image and
+                what the generator makes of it that should make such images. Both kinds must have
+                the same shape, unless it is 0.
+            **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
+
+        Raises:
+            ValueError: an unknown loss, one optimizer given for both sides, a weight below 0, or an
+                identity weight where the two kinds have other shapes.
+        """
+        loss = losses.get(loss)
+        weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
+        for name, value in weights.items():
+            if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must be a number of at least 0, came {value!r}.")
+        shapes = self.a_to_b.input_shape[1:], self.b_to_a.input_shape[1:]
+        if identity_weight and shapes[0] != shapes[1]:
+            raise ValueError(
+                f"identity_weight must be 0 where the two kinds of images have different shapes, "
+                f"here {shapes[0]} and {shapes[1]}; came {identity_weight!r}."
+            )
+        optimizers = self._checked_optimizers(generator_optimizer, discriminator_optimizer)
+        super().compile(optimizer=None, **kwargs)
+        self.loss, self.cycle_weight, self.identity_weight = loss, cycle_weight, identity_weight
+        self._take_optimizers(optimizers)
+        names = ("d_loss", "g_loss", "cycle_loss", "identity_loss")
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+        self._compiled_step = tf.function(self.train_step, input_signature=[signature])
+
+    def train_step(self, data):
+        """One step: both generators learn, then both discriminators.
+
+        Args:
+            data: (images_a, images_b), two batches that need not be of the same size.
+
+        Returns:
+            dict: means since the start of the epoch of "d_loss" and "g_loss", each the sum of two
+            games, and of "cycle_loss" and "identity_loss", sums of two mean absolute differences.
+        """
+        real_a, real_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            fake_b, fake_a = self.a_to_b(real_a, training=True), self.b_to_a(real_b, training=True)
+            back_a, back_b = self.b_to_a(fake_b, training=True), self.a_to_b(fake_a, training=True)
+            g_loss = self._generator_loss(self.discriminator_a, real_a, fake_a)
+            g_loss += self._generator_loss(self.discriminator_b, real_b, fake_b)
+            cycle_loss = _difference(real_a, back_a) + _difference(real_b, back_b)
+            identity_loss = self._identity_loss(real_a, real_b)
+            g_cost = g_loss + self.cycle_weight * (
+                cycle_loss + self.identity_weight * identity_loss
+            )
+            g_cost += self._regularization(self.a_to_b) + self._regularization(self.b_to_a)
+        self._apply(self.generator_optimizer, tape, g_cost, self.a_to_b, self.b_to_a)
+
+        old_a = self.pool_a(fake_a, seed=self._seed_of(0))
+        old_b = self.pool_b(fake_b, seed=self._seed_of(1))
+        with tf.GradientTape() as tape:
+            d_loss = self._discriminator_loss(self.discriminator_a, real_a, old_a)
+            d_loss += self._discriminator_loss(self.discriminator_b, real_b, old_b)
+            d_cost = d_loss + self._regularization(self.discriminator_a)
+            d_cost += self._regularization(self.discriminator_b)
+        discriminators = self.discriminator_a, self.discriminator_b
+        self._apply(self.discriminator_optimizer, tape, d_cost, *discriminators)
+
+        for name, value in zip(
+            self.trackers, (d_loss, g_loss, cycle_loss, identity_loss), strict=True
+        ):
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _generator_loss(self, discriminator, real, fake):
+        needs_real = getattr(self.loss, "needs_real_logits", False)
+        return self.loss.generator_loss(
+            discriminator(fake, training=True),
+            discriminator(real, training=True) if needs_real else None,
+        )
+
+    def _discriminator_loss(self, discriminator, real, fake):
+        return self.loss.discriminator_loss(
+            discriminator(real, training=True), discriminator(fake, training=True)
+        )
+
+    def _identity_loss(self, real_a, real_b):
+        """How far each generator changes images that are of its kind already."""
+        if not self.identity_weight:
+            return 0.0
+        return _difference(real_a, self.b_to_a(real_a, training=True)) + _difference(
+            real_b, self.a_to_b(real_b, training=True)
+        )
+
+    def step(self, images_a, images_b):
+        """`train_step` as one `tf.function`, for loops written by hand on one device.
+
+        Args:
+            images_a, images_b: float32 (batch, height, width, channels).
+
+        Returns:
+            dict: as `train_step`.
+        """
+        return self._compiled_step((images_a, images_b))
+
+    def translate(self, images, direction):
+        """Images of the other kind, with averaged weights if the optimizer keeps them.
+
+        Args:
+            images: float32 (n, height, width, channels) in [-1, 1].
+            direction: "a_to_b" or "b_to_a".
+
+        Returns:
+            np.ndarray: float32 (n, height, width, channels) in [-1, 1].
+
+        Raises:
+            ValueError: another direction, or images of another shape.
+        """
+        if direction not in self._translate:
+            raise ValueError(f"direction must be 'a_to_b' or 'b_to_a', came {direction!r}.")
+        shape, images = getattr(self, direction).input_shape[1:], np.asarray(images, np.float32)
+        if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
+            raise ValueError(f"images must have the shape (n, *{shape}), came {images.shape}.")
+        with self._averaged_weights():
+            return np.concatenate(
+                [self._translate[direction](part).numpy() for part in _parts(images, 50)]
+            )
+
+    def _sides(self):
+        return [self.a_to_b, self.b_to_a], [self.discriminator_a, self.discriminator_b]
+
+    def get_config(self):
+        return {**super().get_config(), "pool_size": self.pool_size, "seed": self.seed}
+
+
+def _difference(images, others):
+    """The mean absolute difference."""
+    return tf.reduce_mean(tf.abs(images - others))
+
+
+def _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b):
+    shape_a, shape_b = _shape_of(a_to_b, "a_to_b", "input"), _shape_of(b_to_a, "b_to_a", "input")
+    for network, name, expected in ((a_to_b, "a_to_b", shape_b), (b_to_a, "b_to_a", shape_a)):
+        if (made := _shape_of(network, name, "output")) != expected:
+            other = "b_to_a" if name == "a_to_b" else "a_to_b"
+            raise ValueError(f"{name} must make what {other} takes, {expected}; it makes {made}.")
+    for network, name, expected in (
+        (discriminator_a, "discriminator_a", shape_a),
+        (discriminator_b, "discriminator_b", shape_b),
+    ):
+        taken, answers = _shape_of(network, name, "input"), _shape_of(network, name, "output")
+        if taken != expected or answers[-1:] != (1,):
+            raise ValueError(
+                f"{name} must take images {expected} and give logits (..., 1), one for the image "
+                f"or for each patch; it takes {taken} and gives {answers}."
+            )
+        _check_no_sigmoid(network, name)
+
+
+@keras.saving.register_keras_serializable("gan_course")
+class ImagePool(layers.Layer):
+    """Generated images of the past, to mix with new ones.
+
+    Until the pool is full, images go in and come out as they are. From then on each comes out as it
+    is with a probability of one half, and else takes the place of one in the pool that comes out
+    instead. On several devices each has its own; the first one's is saved.
+
+    Args:
+        size: how many images are kept, at least a batch of them; with 0 all come out as they are.
+        shape: (height, width, channels).
+    """
+
+    def __init__(self, size, shape, **kwargs):
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+        self.size, self.shape = size, tuple(shape)
+        per_device = {"synchronization": "on_read", "aggregation": "only_first_replica"}
+        options = {"trainable": False, "initializer": "zeros", **per_device}
+        self.images = keras.Variable(shape=(size, *self.shape), name="images", **options)
+        self.filled = keras.Variable(shape=(), dtype="int32", name="filled", **options)
+        self.built = True
+
+    def call(self, images, seed):
+        """Put images in, take as many out.
+
+        Args:
+            images: (batch, *shape).
+            seed: two whole numbers, for the draws.
+        """
+        if not self.size:
+            return images
+        images = tf.stop_gradient(images)
+        count, filled = tf.shape(images)[0], self.filled.value
+        tf.debugging.assert_less_equal(
+            count, self.size, f"pool_size must be at least a batch of images; it is {self.size}."
+        )
+        has_room = filled + count <= self.size
+        draws = tf.random.stateless_uniform((2, self.size), seed)
+        order = tf.argsort(tf.where(tf.range(self.size) < filled, draws[0], 2.0))
+        places = tf.where(has_room, filled + tf.range(count), order[:count])
+        new = has_room | (tf.range(count) >= filled)  # as many as have a place that is free
+        swapped = ~new & (draws[1, :count] < 0.5)
+        stored, new, swapped = tf.gather(self.images, places), _column(new), _column(swapped)
+        kept = tf.where(new | swapped, images, stored)
+        self.images.assign(tf.tensor_scatter_nd_update(self.images, places[:, None], kept))
+        self.filled.assign(tf.where(has_room, filled + count, tf.maximum(filled, count)))
+        return tf.where(swapped, stored, images)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "shape": self.shape}
+
+
+def _column(values):
+    """One value for each image, of a shape that images of any size take."""
+    return tf.reshape(values, (-1, 1, 1, 1))
