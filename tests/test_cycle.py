@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from gan_course import losses, models, training
+from gan_course import losses, training
 
 RNG = np.random.default_rng(0)
 A = RNG.uniform(-1, 1, (12, 8, 8, 1)).astype("float32")
@@ -38,14 +38,21 @@ def constant(value, channels, patches=2):
     return network
 
 
+def small(inputs, outputs, stride=1, activation=None):
+    """Two convolutions: a generator, or with a stride a discriminator of patches."""
+    first = layers.Conv2D(3, 3, stride, "same", activation="leaky_relu")
+    last = layers.Conv2D(outputs, 3, padding="same", activation=activation)
+    return keras.Sequential([keras.Input((8, 8, inputs)), first, last])
+
+
 def make(pool_size=50, channels=(1, 3), compiled=True, **settings):
     keras.utils.set_random_seed(0)
-    a, b = ((8, 8, each) for each in channels)
+    a, b = channels
     cycle = training.CycleGAN(
-        models.resnet_generator(a, b[-1], width=2, blocks=1),
-        models.resnet_generator(b, a[-1], width=2, blocks=1),
-        models.patch_discriminator(a, width=2, halvings=1),
-        models.patch_discriminator(b, width=2, halvings=1),
+        small(a, b, activation="tanh"),
+        small(b, a, activation="tanh"),
+        small(a, 1, stride=2),
+        small(b, 1, stride=2),
         pool_size=pool_size,
     )
     if compiled:
@@ -130,7 +137,7 @@ def test_it_learns_to_turn_colors_round():
     keras.utils.set_random_seed(0)
     dark = RNG.uniform(-1, -0.4, (64, 8, 8, 1)).astype("float32")
     light = -RNG.uniform(-1, -0.4, (64, 8, 8, 1)).astype("float32")
-    cycle = make(channels=(1, 1), generator_optimizer=keras.optimizers.Adam(5e-3, beta_1=0.5))
+    cycle = make(channels=(1, 1), generator_optimizer=keras.optimizers.Adam(1e-2, beta_1=0.5))
     before = np.mean(cycle.translate(dark, "a_to_b"))
     batches = tf.data.Dataset.from_tensor_slices((dark, light)).batch(16).repeat()
     logs = cycle.fit(batches, epochs=3, steps_per_epoch=20, verbose=0).history

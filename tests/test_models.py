@@ -441,3 +441,69 @@ def test_layers_of_batches_are_saved_and_look_at_the_others(layer, tmp_path):
             first = network(given)[0]
         of_others = tape.gradient(first, given)[1:].numpy()
         assert np.isfinite(of_others).all() and bool(np.any(of_others)) == moves
+
+
+# Images from images
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda shape, channels: models.resnet_generator(shape, channels, width=2, blocks=1),
+        lambda shape, channels: models.unet_generator(shape, channels, width=2, halvings=2),
+    ],
+)
+def test_generators_of_images_from_images(build):
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 12, 8, 1)).astype("float32")
+    generator = build((12, 8, 1), 3)
+    made = generator(images, training=False).numpy()
+    assert made.shape == (2, 12, 8, 3) and np.abs(made).max() <= 1
+    moved = images.copy()
+    moved[0, 5, 5] += 1
+    changed = np.abs(generator(moved, training=False).numpy() - made).max(axis=(1, 2, 3))
+    assert changed[0] > 1e-5 and changed[1] == 0  # each image is normalized alone
+    assert build((12, 8, 1), None).output_shape == (None, 12, 8, 1)
+
+
+@pytest.mark.parametrize(("halvings", "side"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_the_receptive_field_of_a_patch_discriminator(halvings, side):
+    model = models.patch_discriminator((160, 160, 1), width=1, halvings=halvings)
+    assert models.receptive_field(model) == side
+    cells = 160 // 2**halvings
+    assert model.output_shape == (None, cells, cells, 1)
+
+
+def test_a_logit_sees_its_patch_and_no_more():
+    model = models.patch_discriminator((48, 48, 1), width=2, halvings=1)
+    convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
+    for layer in convolutions:
+        layer.kernel.assign(np.ones(layer.kernel.shape))  # nothing cancels
+    plain = keras.Sequential([keras.Input((48, 48, 1)), *convolutions])  # without instance norm
+    pixels = tf.Variable(np.ones((1, 48, 48, 1), "float32"))
+    with tf.GradientTape() as tape:
+        logit = plain(pixels)[0, 12, 12, 0]
+    seen = np.flatnonzero(np.abs(tape.gradient(logit, pixels)[0, :, :, 0]).sum(axis=0))
+    assert np.ptp(seen) + 1 == models.receptive_field(model) == 16
+
+
+def test_reflection_padding_mirrors_the_border():
+    images = np.arange(9.0, dtype="float32").reshape(1, 3, 3, 1)
+    padded = models.ReflectionPadding(2)(images).numpy()[0, :, :, 0]
+    np.testing.assert_array_equal(padded, np.pad(images[0, :, :, 0], 2, mode="reflect"))
+    symbolic = models.ReflectionPadding(2)(keras.Input((3, 3, 1)))
+    assert symbolic.shape == (None, 7, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: models.resnet_generator((30, 28, 1)), r"multiples of 4; came \(30, 28, 1\)"),
+        (lambda: models.resnet_generator((28, 28)), "input_shape must be"),
+        (lambda: models.resnet_generator(blocks=0), "blocks must hold whole numbers"),
+        (lambda: models.unet_generator((28, 28, 1), halvings=3), "multiples of 8"),
+        (lambda: models.patch_discriminator((4, 4, 1), halvings=3), "sides of at least 8"),
+    ],
+)
+def test_sizes_that_do_not_fit_images(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
