@@ -86,7 +86,7 @@ def train_classifier(images, moved, seed, steps=STEPS):
         steps_per_execution=20,
     )
     batches = images.batches(BATCH_SIZE, seed, move if moved else None).repeat()
-    classifier.fit(batches, steps_per_epoch=steps, verbose=0)
+    classifier.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
     return classifier
 
 

@@ -60,7 +60,8 @@ def test_a_way_makes_a_row(way, few_digits):
 
 
 def test_a_classifier_learns(few_digits):
-    classifier = rare_classes.train_classifier(few_digits, moved=True, seed=0, steps=40)
+    # BatchNorm's running averages need a while
+    classifier = rare_classes.train_classifier(few_digits[:300], moved=True, seed=0, steps=200)
     read = classifier.predict(few_digits.images, verbose=0).argmax(axis=1)
     assert np.mean(read == few_digits.labels) > 0.5
 
