@@ -1065,8 +1065,8 @@ class CycleGAN(_Game):
     Example:
         cycle = CycleGAN(*generators, *discriminators)
         cycle.compile()
-        cycle.fit(data.unpaired_batches(a, b, 1), epochs=10)
-        like_b = cycle.translate(a.images, "a_to_b")
+        cycle.fit(tf.data.Dataset.zip(batches_of_a, batches_of_b), epochs=10)
+        like_b = cycle.translate(images_a, "a_to_b")
     """
 
     _NETWORKS = ("a_to_b", "b_to_a", "discriminator_a", "discriminator_b")
