@@ -192,7 +192,7 @@ def tried(rows, name):
         for row in rows
         if row["method"] == name and row["seed"] == GRID_SEED
     }
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))  # ties by settings
 
 
 def best(rows, name):

@@ -79,7 +79,7 @@ class ShortAndLong:
         """The scores of a method's settings in the short runs, the best first."""
         runs = self.runs(rows, name, self.short)
         found = {(row["rate"], row["extra"]): self.value(row) for row in runs}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
+        return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))  # ties by settings
 
     def best(self, rows, name):
         """The settings of a method that were best in the short runs."""

@@ -247,9 +247,8 @@ def test_networks_that_do_not_fit():
         training.CycleGAN(ab, ba, judge_a, judge_b)
 
 
-def test_two_replicas_take_a_step():
-    devices = [cpu.name for cpu in tf.config.list_logical_devices("CPU")[:2]]
-    with tf.distribute.MirroredStrategy(devices).scope():
+def test_two_replicas_take_a_step(two_replicas):
+    with two_replicas.scope():
         cycle = make(pool_size=4)
     before = values(cycle.a_to_b)
     pairs = tf.data.Dataset.from_tensor_slices((A, B)).batch(4)

@@ -457,12 +457,6 @@ def test_compiling_again_with_the_same_optimizers_keeps_their_state():
     assert int(gan.generator_optimizer.iterations.numpy()) == 6
 
 
-@pytest.fixture
-def two_replicas():
-    cpus = tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
-
-
 class OnlyReal(OnlyDiscriminator):
     """A game in which the noise does not matter, so that one and two replicas can be compared."""
 

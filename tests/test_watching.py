@@ -498,9 +498,8 @@ def test_health_in_half_precision():
     assert monitor.history[0]["gradient_norm"] > 0
 
 
-def test_health_on_two_devices():
-    devices = tf.config.list_logical_devices("CPU")[:2]
-    with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
+def test_health_on_two_devices(two_replicas):
+    with two_replicas.scope():
         gan = tiny_gan()
     monitors = []
     for each in (gan, tiny_gan()):
