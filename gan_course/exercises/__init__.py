@@ -17,7 +17,6 @@ from gan_course.exercises import (
     lesson04,
     lesson05,
     lesson06,
-    lesson07,
 )
 from gan_course.exercises.checker import ExerciseNotSolved, answer, check, hint, progress
 from gan_course.exercises.results import ResultsOutOfRange, compare_results
@@ -36,6 +35,5 @@ __all__ = [
     "lesson04",
     "lesson05",
     "lesson06",
-    "lesson07",
     "progress",
 ]
