@@ -13,10 +13,10 @@ many trainings run at once as there are cores; nothing is timed.
 import keras
 import numpy as np
 
-from benchmarks import recipes
+from benchmarks import conditional
 from benchmarks.studies import not_complete, run_missing, with_error
 from benchmarks.tables import RESULTS, Table
-from gan_course import data, models, runtime, training
+from gan_course import data, models, runtime
 
 RARE, FEW, MANY = 3, 30, 1_000  # rare digits, and images of a rare and of another digit
 GAN_STEPS, STEPS, BATCH_SIZE = 2_000, 1_200, 64
@@ -51,10 +51,7 @@ def repeated(images, many=MANY):
 
 def train_gan(images, seed, steps=GAN_STEPS):
     """A conditional GAN, as lesson 07 has it."""
-    runtime.set_seed(seed)
-    networks = models.conditional_generator(64), models.conditional_discriminator()
-    gan = training.ConditionalGAN(*networks, 64, classes=10, seed=seed)
-    gan.compile(**recipes.course_optimizers())
+    gan = conditional.build_gan("BatchNorm and projection", 1e-3, None, seed)
     gan.fit(images.batches(32, seed).repeat(), steps_per_epoch=steps, verbose=0)
     return gan
 
