@@ -275,6 +275,11 @@ class _Game(keras.Model):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int64))
         return seed
 
+    def _fooling_loss(self, judge, real, fake):
+        """The generator's loss in the game; some losses ask what is said of real samples, too."""
+        needs_real = getattr(self.loss, "needs_real_logits", False)
+        return self.loss.generator_loss(judge(fake), judge(real) if needs_real else None)
+
     def _regularization(self, network):
         """What a network pays for its weights, where layers have a `kernel_regularizer` or such."""
         weights = network.trainable_variables
@@ -559,12 +564,8 @@ class GAN(_Game):
         return self.discriminator(packed(images, self.pack), training=True)
 
     def _generator_loss(self, real_images, fake_images):
-        """The game's; some losses ask again what the discriminator, as it is now, says of both."""
-        fake_logits = self.judge(fake_images)
-        needs_real = getattr(self.loss, "needs_real_logits", False)
-        return self.loss.generator_loss(
-            fake_logits, self.judge(real_images) if needs_real else None
-        )
+        """The game's, against the discriminator as it is now."""
+        return self._fooling_loss(self.judge, real_images, fake_images)
 
     def _diversity(self, latents, fake_images):
         """What the generator pays if its samples are too much alike."""
@@ -1154,11 +1155,15 @@ class CycleGAN(_Game):
             games, and of "cycle_loss" and "identity_loss", sums of two mean absolute differences.
         """
         real_a, real_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        judge_a, judge_b = (
+            functools.partial(network, training=True)
+            for network in (self.discriminator_a, self.discriminator_b)
+        )
         with tf.GradientTape() as tape:
             fake_b, fake_a = self.a_to_b(real_a, training=True), self.b_to_a(real_b, training=True)
             back_a, back_b = self.b_to_a(fake_b, training=True), self.a_to_b(fake_a, training=True)
-            g_loss = self._generator_loss(self.discriminator_a, real_a, fake_a)
-            g_loss += self._generator_loss(self.discriminator_b, real_b, fake_b)
+            g_loss = self._fooling_loss(judge_a, real_a, fake_a)
+            g_loss += self._fooling_loss(judge_b, real_b, fake_b)
             cycle_loss = _difference(real_a, back_a) + _difference(real_b, back_b)
             identity_loss = self._identity_loss(real_a, real_b)
             g_cost = g_loss + self.cycle_weight * (
@@ -1170,8 +1175,8 @@ class CycleGAN(_Game):
         old_a = self.pool_a(fake_a, seed=self._seed_of(0))
         old_b = self.pool_b(fake_b, seed=self._seed_of(1))
         with tf.GradientTape() as tape:
-            d_loss = self._discriminator_loss(self.discriminator_a, real_a, old_a)
-            d_loss += self._discriminator_loss(self.discriminator_b, real_b, old_b)
+            d_loss = self.loss.discriminator_loss(judge_a(real_a), judge_a(old_a))
+            d_loss += self.loss.discriminator_loss(judge_b(real_b), judge_b(old_b))
             d_cost = d_loss + self._regularization(self.discriminator_a)
             d_cost += self._regularization(self.discriminator_b)
         discriminators = self.discriminator_a, self.discriminator_b
@@ -1182,18 +1187,6 @@ class CycleGAN(_Game):
         ):
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
-
-    def _generator_loss(self, discriminator, real, fake):
-        needs_real = getattr(self.loss, "needs_real_logits", False)
-        return self.loss.generator_loss(
-            discriminator(fake, training=True),
-            discriminator(real, training=True) if needs_real else None,
-        )
-
-    def _discriminator_loss(self, discriminator, real, fake):
-        return self.loss.discriminator_loss(
-            discriminator(real, training=True), discriminator(fake, training=True)
-        )
 
     def _identity_loss(self, real_a, real_b):
         """How far each generator changes images that are of its kind already."""
