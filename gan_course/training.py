@@ -299,8 +299,15 @@ class _Game(keras.Model):
         return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
 
     @contextlib.contextmanager
-    def _averaged_weights(self):
-        """Put the generators' averaged weights in place, and the raw ones back at the end."""
+    def averaged_weights(self):
+        """Put the generators' averaged weights in place, and the raw ones back at the end.
+
+        `generate` does it by itself; this is for those who call the generator.
+
+        Example:
+            with gan.averaged_weights():
+                images = gan.generator(latent_vectors, training=False)
+        """
         averages = [average.numpy() for average in self._averages()]
         if not any(average.any() for average in averages):  # all zero before the first step
             yield
@@ -654,7 +661,7 @@ class GAN(_Game):
 
     def _draw(self, parts):
         """Samples, with averaged weights, from what the generator takes, piece by piece."""
-        with self._averaged_weights():
+        with self.averaged_weights():
             return np.concatenate([self._sample(part).numpy() for part in parts])
 
     def generate_evenly(self, count, seed=0):
@@ -1225,7 +1232,7 @@ class CycleGAN(_Game):
         shape, images = getattr(self, direction).input_shape[1:], np.asarray(images, np.float32)
         if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
             raise ValueError(f"images must have the shape (n, *{shape}), came {images.shape}.")
-        with self._averaged_weights():
+        with self.averaged_weights():
             return np.concatenate(
                 [self._translate[direction](part).numpy() for part in _parts(images, 50)]
             )

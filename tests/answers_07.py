@@ -70,7 +70,7 @@ RIGHT = {
         by_quantiles,
         lambda rng, shape, t: stats.truncnorm.rvs(-t, t, size=shape, random_state=rng),
     ],
-    "7.5": [drawn(0.83, 0.45), drawn(np.float32(0.9), np.float32(0.31))],
+    "7.5": [drawn(0.86, 0.45), drawn(np.float32(0.9), np.float32(0.31))],
 }
 
 WRONG = {
@@ -107,7 +107,7 @@ WRONG = {
     ],
     "7.5": [
         (drawn(0.9, 0.1), "A higher threshold"),
-        (drawn(0.81, 0.5), "A lower threshold"),
+        (drawn(0.84, 0.5), "A lower threshold"),
         (0.9, "chosen = draw_with"),
     ],
 }

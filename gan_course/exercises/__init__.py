@@ -17,6 +17,7 @@ from gan_course.exercises import (
     lesson04,
     lesson05,
     lesson06,
+    lesson07,
 )
 from gan_course.exercises.checker import ExerciseNotSolved, answer, check, hint, progress
 from gan_course.exercises.results import ResultsOutOfRange, compare_results
@@ -35,5 +36,6 @@ __all__ = [
     "lesson04",
     "lesson05",
     "lesson06",
+    "lesson07",
     "progress",
 ]
