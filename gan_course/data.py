@@ -39,13 +39,15 @@ class DatasetBroken(RuntimeError):
 class _Source(NamedTuple):
     """What is known in advance about a data set that TFDS downloads."""
 
-    url: str  # a small file on the host that the download comes from
+    url: str  # a file on the host that the download comes from
     sizes: dict  # split -> number of images
     class_names: tuple
+    shape: tuple = (28, 28, 1)  # of an image; None where any will do
 
 
 _DIGIT_NAMES = tuple("0123456789")
-_SHAPE = (28, 28, 1)
+_LABELED = ("mnist", "fashion_mnist")
+_PHOTOS = {"horse2zebra": "cycle_gan/horse2zebra"}
 _SOURCES = {
     "mnist": _Source(
         url="https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
@@ -60,6 +62,12 @@ _SOURCES = {
             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
         ),
     ),
+    "cycle_gan/horse2zebra": _Source(
+        url="https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/horse2zebra.zip",
+        sizes={"trainA": 1_067, "trainB": 1_334, "testA": 120, "testB": 140},
+        class_names=("horse", "zebra"),
+        shape=(None, None, 3),
+    ),
 }  # fmt: skip
 
 
@@ -72,15 +80,19 @@ class Images:
         labels: integer array of shape (N,), an index into `class_names`.
         name: the data set's name.
         class_names: a tuple of str, one a class.
+        partner: what `load_unpaired` knows each image should be translated into, float32
+            (N, H, W, C) in [-1, 1]: for evaluation only. None where nobody knows.
 
     Raises:
-        ValueError: if the images' shape, type or range, or the labels' shape or type, is another.
+        ValueError: if the images' shape, type or range, or the labels' shape or type, is another,
+            or there are not as many partners.
     """
 
     images: np.ndarray = dataclasses.field(repr=False)
     labels: np.ndarray = dataclasses.field(repr=False)
     name: str
     class_names: tuple
+    partner: np.ndarray | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self):
         images, labels = self.images, self.labels
@@ -99,6 +111,11 @@ class Images:
                 f"labels must be integers of shape ({len(images)},), one an image, "
                 f"got {labels.dtype} of shape {labels.shape}."
             )
+        if self.partner is not None and len(self.partner) != len(images):
+            raise ValueError(
+                f"partner must have one image for each of the {len(images)}, got "
+                f"{len(self.partner)}."
+            )
 
     def __len__(self):
         return len(self.images)
@@ -116,7 +133,10 @@ class Images:
             raise TypeError(
                 f"part must be a slice or a list of indices, got {part}; [[{part}]] is one image."
             )
-        return dataclasses.replace(self, images=self.images[part], labels=self.labels[part])
+        partner = None if self.partner is None else self.partner[part]
+        return dataclasses.replace(
+            self, images=self.images[part], labels=self.labels[part], partner=partner
+        )
 
     def batches(self, batch_size, seed=0, augment=None):
         """Return a `tf.data.Dataset` of (images, labels), shuffled anew each epoch.
@@ -308,7 +328,7 @@ def load(name, split="train", fallback=None):
         DatasetUnavailable: if there is no copy and no way to download one, and no fallback.
         DatasetBroken: if the copy that was found is damaged.
     """
-    _check_choice("name", name, (*_SOURCES, "digits"))
+    _check_choice("name", name, (*_LABELED, "digits"))
     _check_choice("split", split, SPLITS)
     _check_choice("fallback", fallback, (None, "digits"))
     if name == "digits":
@@ -320,10 +340,183 @@ def load(name, split="train", fallback=None):
             raise
         _notice_once(name, error)
         return _embedded_digits(split)
+    return Images(_scaled(pixels), labels.astype(np.int64), name, _SOURCES[name].class_names)
+
+
+def load_unpaired(name, split="train", size=None, fallback=None):
+    """Return two kinds of images, between which a CycleGAN can learn to translate.
+
+    Two pairs are made from MNIST's digits, so that the true translation of each image is known.
+    Half of a split's digits are images of the first kind, the other half, translated, those of the
+    second, so that no image of one kind has its partner in the other. Labels are the digits.
+
+    Args:
+        name: "digits_to_color" (`slanted_in_color`) or "digits_to_outlines" (`outlined`); or
+            "horse2zebra", photos of Zhu et al. 2017, https://arxiv.org/abs/1703.10593, downloaded
+            once with TensorFlow Datasets: 1,067 horses and 1,334 zebras, for tests 120 and 140, of
+            256 x 256 pixels. For research, not for commerce.
+        split: "train" or "test".
+        size: pixels on a side that images are brought to; None for their own.
+        fallback: None, or "digits" to get, and be told so, the embedded digits in place of MNIST's
+            where those are not available, and "digits_to_color" in place of the photos.
+
+    Returns:
+        (Images, Images): in the test split of digits each has its `partner`, the images that the
+        translation should make of it.
+
+    Raises:
+        ValueError: if an argument is none of these.
+        DatasetUnavailable, DatasetBroken: as `load`.
+    """
+    _check_choice("name", name, (*_TRANSLATIONS, *_PHOTOS))
+    _check_choice("split", split, SPLITS)
+    _check_choice("fallback", fallback, (None, "digits"))
+    if size is not None:
+        _check_whole("size", size)
+    if name in _PHOTOS:
+        try:
+            return _photos(name, split, size)
+        except DatasetUnavailable as error:
+            if fallback is None:
+                raise
+            _notice_once(
+                name, error, "The pair 'digits_to_color' takes its place, made from digits."
+            )
+            name = "digits_to_color"
+    digits = load("mnist", split, fallback)
+    middle = len(digits) // 2
+    to_a, to_b = (
+        lambda part, made=made: _resized(made(part.images), size) for made in _TRANSLATIONS[name]
+    )
+    pair = []
+    for part, own, other in ((digits[:middle], to_a, to_b), (digits[middle:], to_b, to_a)):
+        partner = other(part) if split == "test" else None
+        pair.append(dataclasses.replace(part, images=own(part), partner=partner, name=name))
+    return tuple(pair)
+
+
+def slanted_in_color(images):
+    """Return digits that lean to the right, in warm ink on a ground of blue and green waves.
+
+    The ground is the same in all images. Each row moves as a whole, the upper ones to the right
+    and the lower ones to the left, by up to a fifth of the image's height.
+
+    Args:
+        images: float32 (N, H, W, 1) in [-1, 1].
+
+    Returns:
+        float32 (N, H, W, 3) in [-1, 1].
+    """
+    from scipy import ndimage
+
+    _, height, width, _ = images.shape
+    rows = (np.arange(height) - (height - 1) / 2) / height
+    ink = np.stack(
+        [
+            ndimage.shift(images[:, i, :, 0], (0, -0.4 * height * row), order=1, cval=-1.0)
+            for i, row in enumerate(rows)
+        ],
+        axis=1,
+    )
+    ink = (ink[..., None] + 1) / 2  # 0 to 1
+    columns = (np.arange(width) - (width - 1) / 2) / width
+    across, along = (np.sin(2 * np.pi * 3 * (rows[:, None] + way * columns)) for way in (1, -1))
+    ground = np.stack([np.full_like(across, 0.1), 0.35 + 0.2 * across, 0.55 + 0.2 * along], -1)
+    warm = np.array([1.0, 0.8, 0.3], np.float32)
+    return 2 * (ink * warm + (1 - ink) * ground.astype(np.float32)) - 1
+
+
+def outlined(images):
+    """Return the outlines of strokes: how much the pixels around a pixel differ.
+
+    Args:
+        images: float32 (N, H, W, 1) in [-1, 1].
+
+    Returns:
+        float32 (N, H, W, 1) in [-1, 1].
+    """
+    from scipy import ndimage
+
+    difference = ndimage.morphological_gradient(images, (1, 3, 3, 1), mode="constant", cval=-1.0)
+    return difference - 1
+
+
+# The two kinds of images that are made from digits
+_TRANSLATIONS = {
+    "digits_to_color": (lambda digits: np.repeat(digits, 3, axis=-1), slanted_in_color),
+    "digits_to_outlines": (lambda digits: digits, outlined),
+}
+
+
+def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
+    """Return a `tf.data.Dataset` of (images of one kind, images of the other) to `fit` a CycleGAN.
+
+    Each kind is shuffled for itself, and anew each epoch. An epoch holds every image of the larger
+    kind once; of the other one some come again.
+
+    Args:
+        a, b: `Images`.
+        batch_size: a positive integer, at most that of either kind.
+        seed: an integer.
+        augment: None, or what is done with each batch, anew in each epoch: a function of images, as
+            for `Images.batches`.
+        aligned: whether image i of `b` belongs to image i of `a`, so that they stay together and
+            are augmented alike (as channels of one image). For comparison with what pairs teach.
+
+    Raises:
+        ValueError: if `batch_size` is not a positive integer or too large; with `aligned`, if the
+            two do not have as many images of the same height and width.
+    """
+    if not aligned:
+        import tensorflow as tf
+
+        steps = max(-(-len(each) // batch_size) for each in (a, b))
+        kinds = (
+            each.batches(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
+            for i, each in enumerate((a, b))
+        )
+        return _ahead(tf.data.Dataset.zip(*kinds).take(steps))
+    if a.images.shape[:3] != b.images.shape[:3]:
+        raise ValueError(
+            "a and b must have as many images of the same height and width to be aligned, came "
+            f"{a.images.shape} and {b.images.shape}."
+        )
+    channels = a.images.shape[-1]
+    both = dataclasses.replace(a, images=np.concatenate([a.images, b.images], axis=-1))
+    return both.batches(batch_size, seed, augment).map(
+        lambda images, labels: (images[..., :channels], images[..., channels:])
+    )
+
+
+def _photos(name, split, size):
+    kinds = []
+    source = _SOURCES[_PHOTOS[name]]
+    for label, kind in enumerate("AB"):
+        pixels, _ = _load_pixels(_PHOTOS[name], split + kind)
+        labels = np.full(len(pixels), label)
+        kinds.append(Images(_resized(_scaled(pixels), size), labels, name, source.class_names))
+    return tuple(kinds)
+
+
+def _scaled(pixels):
+    """Pixels of 0 to 255 as float32 in [-1, 1]."""
     images = pixels.astype(np.float32)
     images /= 127.5
     images -= 1.0
-    return Images(images, labels.astype(np.int64), name, _SOURCES[name].class_names)
+    return images
+
+
+def _resized(images, size):
+    """Images of another side, with antialiasing: without it thin lines break."""
+    if size is None or images.shape[1:3] == (size, size):
+        return images
+    import tensorflow as tf
+
+    parts = [
+        tf.image.resize(images[i : i + 500], (size, size), antialias=True).numpy()
+        for i in range(0, len(images), 500)
+    ]
+    return np.clip(np.concatenate(parts), -1, 1)
 
 
 def find_copy(name):
@@ -368,7 +561,7 @@ def reachable(name):
 
 
 def _load_pixels(name, split):
-    """Return uint8 images (N, 28, 28, 1) and labels (N,) from the cache, a copy or the internet."""
+    """Return uint8 images (N, H, W, C) and labels (N,) from the cache, a copy or the internet."""
     cached = _read_cache(name, split)
     if cached is not None:
         return cached
@@ -377,8 +570,9 @@ def _load_pixels(name, split):
         if unfinished:  # TFDS would take this folder for a finished copy
             raise _broken(name, unfinished[0], "dataset_info.json is missing")
         _download(name)
-    arrays = {each: _read_copy(name, each, find_copy(name)) for each in SPLITS}
-    for each in SPLITS:  # both, or a lesson that began with a copy might end without its test set
+    splits = _SOURCES[name].sizes
+    arrays = {each: _read_copy(name, each, find_copy(name)) for each in splits}
+    for each in splits:  # all, or a lesson that began with a copy might end without its test set
         _write_cache(name, each, *arrays[each])
     return arrays[split]
 
@@ -386,8 +580,9 @@ def _load_pixels(name, split):
 def _problem(name, split, pixels, labels):
     """Return in words what is wrong with the arrays of a data set, or None."""
     source = _SOURCES[name]
-    expected = (source.sizes[split], *_SHAPE)
-    if pixels.shape != expected or labels.shape != expected[:1]:
+    expected = (source.sizes[split], *source.shape)
+    matches = [each in (None, side) for each, side in zip(expected, pixels.shape, strict=False)]
+    if pixels.ndim != 4 or not all(matches) or labels.shape != expected[:1]:
         return (
             f"its {split} split should hold images of shape {expected} and as many labels, "
             f"it holds {pixels.shape} and {labels.shape}"
@@ -422,7 +617,7 @@ def stored_results(name):
 
 def _cache_path(name, split):
     folder = os.environ.get("GAN_COURSE_CACHE") or _ROOT / "data" / "cache"
-    return Path(folder).expanduser() / f"{name}-{split}.npz"
+    return Path(folder).expanduser() / f"{name.replace('/', '-')}-{split}.npz"
 
 
 def _read_cache(name, split):
@@ -538,33 +733,38 @@ def _download(name):
         raise _unavailable(
             name,
             f"it could not be written to {folder}: {error}",
-            remedy=f"see that {folder} is writable and has 200 MB free, or set TFDS_DATA_DIR to "
+            remedy=f"see that {folder} is writable and has 500 MB free, or set TFDS_DATA_DIR to "
             "another folder, and run this again",
         ) from error
 
 
 def _unavailable(name, reason, remedy="connect to the internet and run this again"):
+    instead = 'the embedded digits: data.load("digits")'
+    if name in _PHOTOS.values():
+        instead = 'a pair made from digits: data.load_unpaired("digits_to_color")'
     return DatasetUnavailable(
         f"The data set {name!r} is not on this machine, and {reason}.\n"
         "Three ways out:\n"
         f"  1. {remedy};\n"
         "  2. set the environment variable TFDS_DATA_DIR to a folder that holds a copy prepared by "
         f"TensorFlow Datasets (there is none in {_tfds_folder()});\n"
-        '  3. use the embedded digits: data.load("digits"), or fallback="digits" in this call.'
+        f'  3. use {instead}, or fallback="digits" in this call.'
     )
 
 
-def _notice_once(name, error):
-    """Say, once a session and data set, that the embedded digits take its place."""
+_DIGITS_INSTEAD = "The embedded digits take its place: 1,797 small handwritten digits."
+
+
+def _notice_once(name, error, instead=_DIGITS_INSTEAD):
+    """Say, once a session and data set, that something else takes its place."""
     if name in _noticed:
         return
     _noticed.add(name)
     reason = str(error).splitlines()[0]
     text = (
-        f"{reason} The embedded digits take its place: 1,797 small handwritten digits. Everything "
-        "runs, but pictures and numbers will differ from those in the text. To use "
-        f"{name!r}, connect to the internet, or set TFDS_DATA_DIR to a folder with a prepared "
-        "copy, then restart."
+        f"{reason} {instead} Everything runs, but pictures and numbers will differ from those in "
+        f"the text. To use {name!r}, connect to the internet, or set TFDS_DATA_DIR to a folder "
+        "with a prepared copy, then restart."
     )
     ipython = sys.modules.get("IPython")  # imported already if this is a notebook
     if ipython is not None and ipython.get_ipython() is not None:

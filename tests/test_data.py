@@ -12,6 +12,7 @@ import types
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import requests
@@ -770,3 +771,136 @@ def test_without_mnist_the_embedded_digits_are_stacked():
     assert data.stacked_mnist("test", 5, fallback="digits").name == "stacked_digits"
     with pytest.raises(data.DatasetUnavailable):
         data.stacked_mnist()
+
+
+# --- Two kinds of images
+
+
+@pytest.fixture
+def two_hundred(monkeypatch):
+    """The embedded digits, and of each split only two hundred."""
+    whole = data.load
+    monkeypatch.setattr(data, "load", lambda *args: whole("digits", args[1])[:200])
+
+
+@pytest.mark.parametrize("name", list(data._TRANSLATIONS))
+def test_no_image_of_one_kind_has_its_partner_in_the_other(name, two_hundred):
+    a, b = data.load_unpaired(name)
+    assert a.partner is None and b.partner is None
+    assert len(a) == len(b) == 100 and a.name == b.name == name
+    digits = data.load("digits", "train")
+    assert np.array_equal(np.concatenate([a.labels, b.labels]), digits.labels)
+    assert np.array_equal(a.images[..., :1], digits.images[:100])
+    a, b = data.load_unpaired(name, "test")
+    assert a.images.shape == a.partner.shape == b.images.shape == b.partner.shape
+    # b's partner is what it was made of
+    translate = data._TRANSLATIONS[name][1]
+    assert np.array_equal(translate(b.partner[..., :1]), b.images)
+    assert np.array_equal(translate(a.images[..., :1]), a.partner)
+    few = a[10:13]
+    assert np.array_equal(few.partner, a.partner[10:13])
+
+
+def test_translations_are_one_to_one_and_no_recoloring():
+    digits = data.load("digits", "test")[:50]
+    colored = data.slanted_in_color(digits.images)
+    assert colored.shape == (50, 28, 28, 3) and np.abs(colored).max() <= 1
+    empty = data.slanted_in_color(np.full((1, 28, 28, 1), -1, np.float32))
+    ground, ink = empty[0] + 1, np.array([2.0, 1.6, 0.6])
+    covered = (colored + 1 - ground) / (ink - ground)  # how much ink lies on each pixel
+    np.testing.assert_allclose(covered[..., 0], covered[..., 2], atol=1e-3)
+    # rows are shifted, each by its own: their sums stay
+    kept = (digits.images[..., 0] + 1).sum(axis=2) / 2
+    np.testing.assert_allclose(covered[..., 0].sum(axis=2), kept, atol=0.02)
+    centers = (covered[..., 0] * np.arange(28)).sum(axis=2) / np.maximum(kept, 1)
+    before = ((digits.images[..., 0] + 1) / 2 * np.arange(28)).sum(axis=2) / np.maximum(kept, 1)
+    moved = np.median((centers - before)[:, 6:22], axis=0)
+    np.testing.assert_allclose(moved, -0.4 * (np.arange(6, 22) - 13.5), atol=0.2)
+
+
+def test_outlines_are_empty_inside_and_outside():
+    square = np.full((1, 16, 16, 1), -1, np.float32)
+    square[0, 4:12, 4:12] = 1
+    outline = data.outlined(square)[0, :, :, 0]
+    assert (outline[5:11, 5:11] == -1).all() and (outline[3:5, 3:13] == 1).all()
+    assert (outline[:3] == -1).all() and outline.dtype == np.float32
+
+
+def test_kinds_are_brought_to_a_size(two_hundred):
+    a, b = data.load_unpaired("digits_to_color", "test", size=32)
+    assert {x.shape for x in (a.images, a.partner, b.images, b.partner)} == {(100, 32, 32, 3)}
+    larger = data.load_unpaired("digits_to_color", "test")[0].images[0]
+    assert a.images[0].mean() == pytest.approx(larger.mean(), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"name": "digits_to_colour"}, "Did you mean 'digits_to_color'"),
+        ({"name": "mnist"}, "name must be one of 'digits_to_color'"),
+        ({"split": "trainA"}, "split must be one of 'train', 'test'"),
+        ({"size": 0}, "size must be a whole number of at least 1"),
+        ({"fallback": "zebras"}, "fallback must be one of None, 'digits'"),
+    ],
+)
+def test_load_unpaired_refuses(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        data.load_unpaired(**{"name": "digits_to_color", **arguments})
+
+
+def test_partners_are_as_many_as_images():
+    few = data.load("digits", "test")[:3]
+    with pytest.raises(ValueError, match="partner must have one image for each of the 3, got 2"):
+        data.Images(few.images, few.labels, "some", few.class_names, few.images[:2])
+
+
+def test_without_photos_there_is_an_error_or_the_digits(capsys, two_hundred):
+    with pytest.raises(data.DatasetUnavailable, match=r'load_unpaired."digits_to_color"'):
+        data.load_unpaired("horse2zebra")
+    a, b = data.load_unpaired("horse2zebra", "test", size=32, fallback="digits")
+    assert a.name == b.name == "digits_to_color" and a.images.shape == (100, 32, 32, 3)
+    assert "The pair 'digits_to_color' takes its place" in capsys.readouterr().out
+
+
+def test_photos_come_from_the_cache_scaled_and_resized(monkeypatch):
+    name, sizes = "cycle_gan/horse2zebra", {"trainA": 5, "trainB": 7, "testA": 2, "testB": 3}
+    source = data._SOURCES[name]._replace(sizes=sizes)
+    monkeypatch.setattr(data, "_SOURCES", {**data._SOURCES, name: source})
+    for split, count in sizes.items():
+        gray = np.full((count, 20, 20, 3), 51 * (split[-1] == "B"), np.uint8)
+        data._write_cache(name, split, gray, np.zeros(count, np.uint8))
+    horses, zebras = data.load_unpaired("horse2zebra", size=10)
+    assert horses.images.shape == (5, 10, 10, 3) and zebras.images.shape == (7, 10, 10, 3)
+    np.testing.assert_allclose(horses.images, -1)
+    np.testing.assert_allclose(zebras.images, -0.6, atol=1e-6)
+    assert horses.class_names == ("horse", "zebra") and set(zebras.labels) == {1}
+    assert len(data.load_unpaired("horse2zebra", "test")[1]) == 3
+
+
+def test_batches_of_two_hold_all_of_the_larger_kind():
+    a, b = numbered(5), numbered(8)
+    batches = data.batches_of_two(a, b, 3, seed=1)
+    for _ in range(2):
+        epoch = [(x.numpy()[:, 0, 0, 0], y.numpy()[:, 0, 0, 0]) for x, y in batches]
+        assert len(epoch) == 3
+        seen = np.sort(np.concatenate([y for _, y in epoch]))
+        np.testing.assert_allclose(seen, np.arange(8) / 8)
+        smaller = np.concatenate([x for x, _ in epoch])
+        assert set(np.rint(5 * smaller)) == set(range(5))
+
+
+def test_partners_stay_together_and_are_augmented_alike():
+    a, b = numbered(6), numbered(6)
+    keras.utils.set_random_seed(0)
+    noise = keras.layers.GaussianNoise(0.1, seed=1)
+
+    def augment(images):  # another one for each batch, the same for all channels
+        return images + noise(images[:1, :1, :1, :1] * 0, training=True)
+
+    batches = data.batches_of_two(a, b, 2, augment=augment, aligned=True)
+    epochs = [[(x.numpy(), y.numpy()) for x, y in batches] for _ in range(2)]
+    assert all(np.array_equal(x, y) for x, y in epochs[0] + epochs[1])
+    whole = [np.sort(np.concatenate([x[:, 0, 0, 0] for x, _ in epoch])) for epoch in epochs]
+    assert not np.allclose(*whole)
+    with pytest.raises(ValueError, match="as many images of the same height and width"):
+        data.batches_of_two(a, numbered(5), 2, aligned=True)
