@@ -1269,6 +1269,43 @@ def _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b):
 
 
 @keras.saving.register_keras_serializable("gan_course")
+class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that stays as it is at first, and then falls in a straight line to 0.
+
+    Zhu et al. 2017, https://arxiv.org/abs/1703.10593, train a CycleGAN like this, for 100 epochs
+    and 100 more.
+
+    Args:
+        learning_rate: at first; a number above 0.
+        steps: of the whole training, after which it is 0; a whole number of at least 1.
+        constant: the share of the steps before it begins to fall, in [0, 1).
+
+    Raises:
+        ValueError: if an argument is none of these.
+
+    Example:
+        keras.optimizers.Adam(ConstantThenLinear(2e-4, steps=10_000), beta_1=0.5)
+    """
+
+    def __init__(self, learning_rate, steps, constant=0.5):
+        metrics.check_count("steps", steps, least=1)
+        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be a number above 0, came {learning_rate!r}.")
+        if not isinstance(constant, numbers.Real) or not 0 <= constant < 1:
+            raise ValueError(f"constant must be a share in [0, 1), came {constant!r}.")
+        self.learning_rate, self.steps, self.constant = learning_rate, steps, constant
+
+    def __call__(self, step):
+        """The rate at a step, counted from 0."""
+        left = 1 - tf.cast(step, tf.float32) / self.steps  # 1 at the beginning, 0 at the end
+        return self.learning_rate * tf.clip_by_value(left / (1 - self.constant), 0.0, 1.0)
+
+    def get_config(self):
+        names = ("learning_rate", "steps", "constant")
+        return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("gan_course")
 class ImagePool(layers.Layer):
     """Generated images of the past, to mix with new ones.
 

@@ -259,3 +259,43 @@ def test_two_replicas_take_a_step(two_replicas):
 
 def test_a_loss_object_is_taken_too():
     assert make(loss=losses.LeastSquares()).loss.get_config() == make().loss.get_config()
+
+
+# The learning rate
+
+
+def test_the_rate_stays_and_then_falls_to_nothing(tmp_path):
+    schedule = training.ConstantThenLinear(2e-4, steps=200)
+    found = [float(schedule(step)) for step in (0, 50, 100, 150, 199, 200, 300)]
+    np.testing.assert_allclose(found, [2e-4, 2e-4, 2e-4, 1e-4, 2e-6, 0, 0], rtol=1e-4, atol=1e-10)
+    at_once = training.ConstantThenLinear(1.0, steps=10, constant=0)
+    assert float(at_once(5)) == pytest.approx(0.5)
+    config = keras.saving.serialize_keras_object(schedule)
+    again = keras.saving.deserialize_keras_object(config)
+    assert float(again(150)) == float(schedule(150))
+
+
+def test_a_schedule_is_kept_where_a_gan_is_saved(tmp_path):
+    def optimizer():
+        return keras.optimizers.Adam(training.ConstantThenLinear(1e-3, steps=8), beta_1=0.5)
+
+    cycle = make(generator_optimizer=optimizer(), discriminator_optimizer=optimizer())
+    cycle.fit(tf.data.Dataset.from_tensor_slices((A, B)).batch(2), epochs=1, verbose=0)
+    cycle.save(tmp_path / "cycle.keras")
+    again = keras.saving.load_model(tmp_path / "cycle.keras")
+    rates = [float(each.generator_optimizer.learning_rate) for each in (cycle, again)]
+    assert rates[0] == rates[1] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((0, 10), "learning_rate must be a number above 0"),
+        ((float("nan"), 10), "learning_rate must be a number above 0"),
+        ((1e-3, 0), "steps must be"),
+        ((1e-3, 10, 1), r"constant must be a share in \[0, 1\)"),
+    ],
+)
+def test_a_schedule_refuses(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        training.ConstantThenLinear(*arguments)

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 07 Conditional generation
 #
-# Ask the generators of the lessons before for a seven: they cannot hear you. This lesson gives a GAN labels, so
-# that it can be asked. Then it finds out whether the answer is what was asked for, by counting. A GAN can ignore
-# its label, and a glance at good images does not show it.
+# Ask the generators of the lessons before for a seven: they cannot hear you. This lesson gives a GAN labels, so that
+# it can be asked. Then it finds out whether the answer is what was asked for, by counting. A GAN can ignore its
+# label, and a glance at good images does not show it.
 #
 # After this lesson you can
 #
@@ -22,8 +22,8 @@
 # - trade variety for quality with the truncation trick.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores. A classifier reads {{asked:.1%}} of its digits as the
-# digit that was asked for; of real ones it reads {{real_asked:.1%}} right. The Fréchet distance is {{fid:.1f}} (lesson
-# 02 ended near 2, without labels).
+# digit that was asked for; of real ones it reads {{real_asked:.1%}} right. The Fréchet distance is {{fid:.1f}}
+# (lesson 02 ended near 2, without labels).
 #
 # ![Six rows of the ten digits, each row in a style of its own](attachment:outcome.png)
 #
@@ -82,13 +82,13 @@ print(f"{digits.name}: {CLASSES} classes; train {len(train):,}, held out {len(he
 # ## 1. A label for the generator
 #
 # A generator turns a latent vector $z$ into an image. Let it take a second input, the label $y$ (Mirza and Osindero
-# 2014). But a network multiplies and adds, and a label is a name. As a number, nine would be nine times one. So give each
-# class a number of its own, 1 for the label and 0 for all others: a *one-hot* vector.
+# 2014). But a network multiplies and adds, and a label is a name. As a number, nine would be nine times one. So give
+# each class a number of its own, 1 for the label and 0 for all others: a *one-hot* vector.
 #
 # ### Exercise 7.1: a label beside the latent vector
 #
-# **Write it** for NumPy arrays: `latents` has the shape (batch, latent_dim), `labels` (batch,). Return the latent vectors
-# with one-hot labels behind them, (batch, latent_dim + classes).
+# **Write it** for NumPy arrays: `latents` has the shape (batch, latent_dim), `labels` (batch,). Return the latent
+# vectors with one-hot labels behind them, (batch, latent_dim + classes).
 
 # %% exercise="7.1"
 def my_with_label(latents, labels, classes):
@@ -102,8 +102,8 @@ def my_with_label(latents, labels, classes):
 with_label = exercises.answer("7.1", my_with_label)
 
 # %% [markdown]
-# Why should that be enough? Look at what the first layer makes of it. It multiplies by a matrix. The rows of that matrix
-# which belong to the latent vector do what they always did, and of the others one is picked:
+# Why should that be enough? Look at what the first layer makes of it. It multiplies by a matrix. The rows of that
+# matrix which belong to the latent vector do what they always did, and of the others one is picked:
 #
 # $$[z, \text{one-hot}(y)] \begin{pmatrix} W \\ V \end{pmatrix} = z W + V_y$$
 #
@@ -120,8 +120,8 @@ print("largest difference:", f"{np.abs(out - (z @ W + V[y])).max():.0e}")
 # Everything else the network has to make of this one bias. There are other ways:
 #
 # - *Embedding*: multiply $z$ by a trained vector for the label.
-# - *Conditional BatchNorm* (de Vries et al. 2017): after each normalization, where BatchNorm has one scale and one shift
-#   for each channel, each class has its own. The label then reaches every layer.
+# - *Conditional BatchNorm* (de Vries et al. 2017): after each normalization, where BatchNorm has one scale and one
+#   shift for each channel, each class has its own. The label then reaches every layer.
 #
 # `models.conditional_generator` has them all. This lesson trains with the last one:
 
@@ -133,23 +133,25 @@ print("ten latent vectors and ten labels become", images.shape)
 # %% [markdown]
 # ## 2. And one for the discriminator
 #
-# A generator that gets a label has no reason to listen. It is rewarded for real-looking images, and a perfect one is as
-# good under any name. So the discriminator must see the label, too, and judge the *pair*: is this image real, and does
-# it belong to this label? Real images come with their own labels, and generated ones with those that were asked for. If all
-# labels are equally frequent, the best discriminator is
+# A generator that gets a label has no reason to listen. It is rewarded for real-looking images, and a perfect one is
+# as good under any name. So the discriminator must see the label, too, and judge the *pair*: is this image real, and
+# does it belong to this label? Real images come with their own labels, and generated ones with those that were asked
+# for. If all labels are equally frequent, the best discriminator is
 #
 # $$D^*(x, y) = \frac{p(x \mid y)}{p(x \mid y) + p_g(x \mid y)}$$
 #
-# which is lesson 01's for each class alone. For the generator to win, its sevens must be distributed as real sevens are.
+# which is lesson 01's for each class alone. For the generator to win, its sevens must be distributed as real sevens
+# are.
 #
-# How does the label come in? One can add ten channels to the image, one for each class (*concatenation* again). Miyato and
-# Koyama (2018) start from the logit of $D^*$ instead. It falls into two parts:
+# How does the label come in? One can add ten channels to the image, one for each class (*concatenation* again).
+# Miyato and Koyama (2018) start from the logit of $D^*$ instead. It falls into two parts:
 #
 # $$\log \frac{p(x \mid y)}{p_g(x \mid y)} = \log \frac{p(x)}{p_g(x)} + \log \frac{p(y \mid x)}{p_g(y \mid x)}$$
 #
-# (again with equally frequent labels). The first part is for the image alone: any discriminator has it. The second one asks
-# how well the label fits. Classifiers model $\log p(y \mid x)$ as an inner product of features and a vector for each class,
-# plus something that is the same for all classes. The difference of two such is an inner product again. So:
+# (again with equally frequent labels). The first part is for the image alone: any discriminator has it. The second
+# one asks how well the label fits. Classifiers model $\log p(y \mid x)$ as an inner product of features and a vector
+# for each class, plus something that is the same for all classes. The difference of two such is an inner product
+# again. So:
 #
 # $$\text{logit}(x, y) = w \cdot f(x) + b + v_y \cdot f(x)$$
 #
@@ -170,7 +172,8 @@ def my_projection(features, labels, weights, bias, vectors):
 projection = exercises.answer("7.2", my_projection)
 
 # %% [markdown]
-# The discriminator below does the same with the features before its last layer. Let yours compute it, from its weights:
+# The discriminator below does the same with the features before its last layer. Let yours compute it, from its
+# weights:
 
 # %%
 discriminator = models.conditional_discriminator(SHAPE, CLASSES, condition="projection")
@@ -188,8 +191,8 @@ print(f"largest difference: {np.abs(yours - its).max():.0e}")
 # %% [markdown]
 # ## 3. Training
 #
-# `training.ConditionalGAN` is lesson 02's step with a label in each place: real images come with theirs, and the generator
-# is asked for the same ones. The recipe is lesson 02's, too.
+# `training.ConditionalGAN` is lesson 02's step with a label in each place: real images come with theirs, and the
+# generator is asked for the same ones. The recipe is lesson 02's, too.
 
 # %%
 def new_gan(latent_dim=LATENT_DIM, **options):
@@ -233,8 +236,9 @@ plots.image_grid(gan.generate(20, labels=7), f"asked for twenty of the class {NA
 #
 # ### Exercise 7.3: count what was asked for
 #
-# **Write it.** `probabilities` has the shape (N, classes): what the classifier thinks of each image. `labels` (N,) are those
-# that were asked for. Return for each class $k$ which share of the images that were asked for as $k$ is read as $k$.
+# **Write it.** `probabilities` has the shape (N, classes): what the classifier thinks of each image. `labels` (N,)
+# are those that were asked for. Return for each class $k$ which share of the images that were asked for as $k$ is
+# read as $k$.
 
 # %% exercise="7.3"
 def my_asked_for(probabilities, labels, classes):
@@ -250,9 +254,9 @@ def my_asked_for(probabilities, labels, classes):
 asked_for = exercises.answer("7.3", my_asked_for)
 
 # %% [markdown]
-# The classifier errs, too, so the same count of real test images stands beside it. And a share is not the whole story: a
-# generator that makes one perfect seven again and again has 100%. So measure the Fréchet distance of lesson 06 as well, of
-# all images together, and *within* each class, between its images and real ones of that class.
+# The classifier errs, too, so the same count of real test images stands beside it. And a share is not the whole
+# story: a generator that makes one perfect seven again and again has 100%. So measure the Fréchet distance of lesson
+# 06 as well, of all images together, and *within* each class, between its images and real ones of that class.
 
 # %%
 classify = metrics.get_features(digits.name).probabilities
@@ -281,11 +285,11 @@ print(f"{'mean':13}{mine['asked'].mean():19.1%}{real['asked'].mean():14.1%}"
 print(f"{'all together':46}{mine['fid']:17.1f}{real['fid']:11.1f}")
 
 # %% [markdown]
-# The digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}. More is not to be had from this
-# classifier, and would be no good sign (try the ten clearest images again and again). The distances tell that there is a
-# way to go: {{fid:.1f}} for all together, where as many new real images have {{real_fid:.1f}}, and {{within:.1f}} within the
-# classes, where real ones have {{real_within:.1f}}. (Distances within a class are larger for real images, too: they are of a
-# tenth of the images, and small samples find larger distances, as in lesson 06.)
+# The digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}. More is not to be had from
+# this classifier, and would be no good sign (try the ten clearest images again and again). The distances tell that
+# there is a way to go: {{fid:.1f}} for all together, where as many new real images have {{real_fid:.1f}}, and
+# {{within:.1f}} within the classes, where real ones have {{real_within:.1f}}. (Distances within a class are larger
+# for real images, too: they are of a tenth of the images, and small samples find larger distances, as in lesson 06.)
 #
 # ## 5. A label that is ignored
 #
@@ -330,8 +334,9 @@ plots.image_grid(style_and_label(deaf), "shuffled labels", CLASSES, axes[1]);
 # %% [markdown]
 # *Three latent vectors, one a row; the label goes from 0 to 9 along the row. On the right it changes nothing.*
 #
-# Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the generator no
-# reason to listen. What is left is a GAN without labels, as good as one: its distance, {{shuffled_fid:.1f}}, is that of lesson
+# Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the generator
+# no reason to listen. What is left is a GAN without labels, as good as one: its distance, {{shuffled_fid:.1f}}, is
+# that of lesson
 # 02. Who looks at that number only, or at a page of digits, sees nothing wrong. Three things show it:
 #
 # - count what was asked for: {{shuffled_asked:.1%}}, what chance gives,
@@ -339,20 +344,22 @@ plots.image_grid(style_and_label(deaf), "shuffled labels", CLASSES, axes[1]);
 # - and, without any classifier, change nothing but the label and see whether the image changes:
 
 # %%
+changes = {}
 for name, each in (("labels", gan), ("shuffled", deaf)):
     rows = style_and_label(each, rows=50).reshape(50, CLASSES, -1)
-    by_label, by_style = (rows.std(axis=axis).mean() for axis in (1, 0))
-    print(f"{name:10}pixels change by {by_label:.3f} with the label, by {by_style:.3f} with the style")
+    changes[name] = [rows.std(axis=axis).mean() for axis in (1, 0)]
+    print(f"{name:10}pixels change by {changes[name][0]:.2f} with the label, "
+          f"by {changes[name][1]:.2f} with the style")
 
 # %% [markdown]
-# Labels that are ignored are found in practice, too: when labels come in the wrong order, say, or when only the generator
-# gets them. And turn it around: the right labels *helped* the images. With them the distance is {{fid:.1f}}, after the same
-# number of steps. They tell the discriminator what to compare an image with.
+# Labels that are ignored are found in practice, too: when labels come in the wrong order, say, or when only the
+# generator gets them. And turn it around: the right labels *helped* the images. With them the distance is
+# {{fid:.1f}}, after the same number of steps. They tell the discriminator what to compare an image with.
 #
 # ## 6. Style and label
 #
-# What does the latent vector do, if the label names the digit? All the rest. Keep it along a row, and let the label go from
-# 0 to 9:
+# What does the latent vector do, if the label names the digit? All the rest. Keep it along a row, and let the label
+# go from 0 to 9:
 
 # %% tags=["picture-outcome"]
 plots.image_grid(style_and_label(gan, rows=6, seed=3), columns=CLASSES, scale=3);
@@ -361,9 +368,9 @@ plots.image_grid(style_and_label(gan, rows=6, seed=3), columns=CLASSES, scale=3)
 # Nobody told the network what slant is. But it has one set of weights for all ten digits, and a latent number that
 # slants a 1 is put to use for a 7 as well. Such sharing is found, not promised: look for rows where it fails.
 #
-# The other way round: keep the label, and walk from one latent vector to another. And something that no training image
-# shows: a label in between. The label comes in as a one-hot vector, so half of one and half of another can stand in its
-# place. The first ConditionalBatchNormalization shows where:
+# The other way round: keep the label, and walk from one latent vector to another. And something that no training
+# image shows: a label in between. The label comes in as a one-hot vector, so half of one and half of another can
+# stand in its place. The first ConditionalBatchNormalization shows where:
 
 # %%
 kind = models.ConditionalBatchNormalization
@@ -387,16 +394,17 @@ halves = [between(start[0], *pair) for pair in pairs]
 plots.image_grid(np.concatenate([walk, *halves]), "label 2, another style; then labels between", 10);
 
 # %% [markdown]
-# *First row: one label, two styles and the way between them (lesson 02's walk on the sphere). Other rows: one style, and the
-# label goes from 1 to 7, from 3 to 8, from 4 to 9, from 0 to 6.*
+# *First row: one label, two styles and the way between them (lesson 02's walk on the sphere). Other rows: one style,
+# and the label goes from 1 to 7, from 3 to 8, from 4 to 9, from 0 to 6.*
 #
-# Along the first row every image is a 2. In the other rows there is a place where the digit is neither, since neither was
-# ever asked for. No discriminator has judged these images. That they look like strokes at all comes from the network.
+# Along the first row every image is a 2. In the other rows there is a place where the digit is neither, since neither
+# was ever asked for. No discriminator has judged these images. That they look like strokes at all comes from the
+# network.
 #
 # ## 7. Typical or varied: the truncation trick
 #
-# A trained generator can be asked to play safe. Brock et al. (2019, *BigGAN*) draw its latent vectors from less than it was
-# trained with: every number that lies farther than a threshold from 0 is drawn again.
+# A trained generator can be asked to play safe. Brock et al. (2019, *BigGAN*) draw its latent vectors from less than
+# it was trained with: every number that lies farther than a threshold from 0 is drawn again.
 #
 # **Prediction 7.b.** What would you expect of that?
 #
@@ -414,8 +422,8 @@ prediction = "b"
 # %% [markdown]
 # ### Exercise 7.4: the truncation trick
 #
-# **Write it.** Return an array of the given shape: draws from a standard normal distribution, `rng.normal(size=...)`, where
-# every number that is above `threshold` in absolute value is drawn again, until none is.
+# **Write it.** Return an array of the given shape: draws from a standard normal distribution, `rng.normal(size=...)`,
+# where every number that is above `threshold` in absolute value is drawn again, until none is.
 
 # %% exercise="7.4"
 def my_truncated(rng, shape, threshold):
@@ -432,8 +440,8 @@ def my_truncated(rng, shape, threshold):
 truncated = exercises.answer("7.4", my_truncated)
 
 # %% [markdown]
-# Lesson 06 has two numbers for what should be traded here: *precision*, the share of generated images that lie among the
-# real ones, and *recall*, the share of real ones that lie among the generated. Try it on our GAN:
+# Lesson 06 has two numbers for what should be traded here: *precision*, the share of generated images that lie among
+# the real ones, and *recall*, the share of real ones that lie among the generated. Try it on our GAN:
 
 # %%
 FEW = min(COUNT, 2_000)
@@ -461,14 +469,14 @@ rows = np.concatenate([each["images"][:20] for each in ours.values()])
 plots.image_grid(rows, "thresholds 4, 1.5, 1 and 0.5", 20);
 
 # %% [markdown]
-# **Both fall, and the images fall apart.** That is not what we were promised. (Nor is it ours alone: Brock et al. report that
-# many of their networks did not bear truncation, either, and add a penalty to the loss which makes more of them do,
-# *orthogonal regularization*.) Why here?
+# **Both fall, and the images fall apart.** That is not what we were promised. (Nor is it ours alone: Brock et al.
+# report that many of their networks did not bear truncation, either, and add a penalty to the loss which makes more
+# of them do, *orthogonal regularization*.) Why here?
 #
-# The generator ends each layer with BatchNorm. Once trained, that subtracts means and divides by standard deviations that
-# were averaged *in training*. Shorter latent vectors make smaller activations, and the stored statistics no longer fit
-# them. So compute them anew, from the short vectors (Brock et al. do that, too). With `training=True` BatchNorm takes those of
-# the batch:
+# The generator ends each layer with BatchNorm. Once trained, that subtracts means and divides by standard deviations
+# that were averaged *in training*. Shorter latent vectors make smaller activations, and the stored statistics no
+# longer fit them. So compute them anew, from the short vectors (Brock et al. do that, too). With `training=True`
+# BatchNorm takes those of the batch:
 
 # %%
 copy = models.conditional_generator(LATENT_DIM, CLASSES, SHAPE, condition="batch_norm")
@@ -479,14 +487,14 @@ print(f"threshold 0.5, new statistics   precision {renewed['precision']:.3f}   "
       f"recall {renewed['recall']:.3f}   distance {renewed['fid']:5.1f}")
 
 # %% [markdown]
-# The images are back, and nothing is traded: it is as if there were no threshold. That, too, is BatchNorm. The first layer is
-# linear: half as long a vector, half as large an output. And BatchNorm divides by the standard deviation. It cannot see how
-# long our vectors are. (BigGAN's generator has BatchNorm, too. But it gets parts of the latent vector beside the label in
-# each layer, where nothing divides them out: `condition="hierarchical"`.)
+# The images are back, and nothing is traded: it is as if there were no threshold. That, too, is BatchNorm. The first
+# layer is linear: half as long a vector, half as large an output. And BatchNorm divides by the standard deviation. It
+# cannot see how long our vectors are. (BigGAN's generator has BatchNorm, too. But it gets parts of the latent vector
+# beside the label in each layer, where nothing divides them out: `condition="hierarchical"`.)
 #
-# So here is a generator without any normalization: LeakyReLU, labels as one-hot vectors beside the latent vector, and only 16
-# numbers in that. (Long vectors are all about equally long, $\sqrt{d}$ for $d$ numbers, and truncated ones are shorter than
-# any that the generator has met. With few numbers there is more of everything.)
+# So here is a generator without any normalization: LeakyReLU, labels as one-hot vectors beside the latent vector, and
+# only 16 numbers in that. (Long vectors are all about equally long, $\sqrt{d}$ for $d$ numbers, and truncated ones
+# are shorter than any that the generator has met. With few numbers there is more of everything.)
 
 # %%
 steady = new_gan(latent_dim=16, condition="concatenate", normalization="none")
@@ -504,7 +512,7 @@ everything = draw_with(4.0)
 of_all = everything["precision"], everything["recall"]
 
 # %% tags=["picture-truncation"]
-curve = [draw_with(threshold) for threshold in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)] + [everything]
+curve = [draw_with(threshold) for threshold in (0.5, 0.75, 1.0, 1.5, 2.0)] + [everything]
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
 for found, name, color in ((ours.values(), "BatchNorm", "gray"),
                            (curve, "no normalization", plots.COLORS["fake"])):
@@ -518,23 +526,22 @@ right.plot([each["threshold"] for each in curve], [each["fid"] for each in curve
 right.set(xlabel="threshold", title="Fréchet distance", ylim=0);
 
 # %%
-rows = np.concatenate([each["images"][:20] for each in (curve[1], curve[3], curve[-1])])
+rows = np.concatenate([each["images"][:20] for each in (curve[0], curve[2], curve[-1])])
 plots.image_grid(rows, "no normalization: thresholds 0.5, 1 and 4", 20)
 exercises.check("7.b", prediction)
 
 # %% [markdown]
-# *Left: the lower the threshold, the higher the precision and the lower the recall, if there is no BatchNorm. Right: the Fréchet
-# distance. Below: at 0.5 nearly the same ten digits again.*
+# *Left: without BatchNorm, the lower the threshold, the higher the precision and the lower the recall. Right: the
+# Fréchet distance of these images. Below: at 0.5 the same digits come again and again.*
 #
-# Precision rises from {{all_precision:.2f}} to {{tight_precision:.2f}}, and recall falls from {{all_recall:.2f}} to
-# {{tight_recall:.2f}}. The Fréchet distance only grows here: it wants the spread of real images, and this generator's
-# images are good without truncation. (For ImageNet, where they were not, a mild threshold made it smaller.) Which point
-# is the best depends on what the images are for.
+# Down to a threshold of 0.5, precision rises from {{all_precision:.2f}} to {{tight_precision:.2f}}, and recall falls
+# from {{all_recall:.2f}} to {{tight_recall:.2f}}. The Fréchet distance grows from {{all_fid:.1f}} to
+# {{tight_fid:.0f}}: it wants the spread of real images. Which point is the best depends on what the images are for.
 #
 # ### Exercise 7.5: how much truncation
 #
-# You want cleaner digits, but not the same ones again and again. **Find a threshold** with a precision at least 5 points above
-# that without one, and at least half of its recall.
+# You want cleaner digits, but not the same ones again and again. **Find a threshold** with a precision at least 5
+# points above that without one, and at least half of its recall.
 
 # %% exercise="7.5"
 # BEGIN SOLUTION
@@ -549,31 +556,32 @@ exercises.check("7.5", chosen)
 # %% [markdown]
 # ## 8. Which way in?
 #
-# The GAN above had its label in BatchNorm and in a projection. A stored study, `benchmarks/conditional.py`, has the other
-# ways, with lesson 02's networks: each tried its settings for half a minute with one seed, and ran with the best for one
-# minute, with five new ones. (Time is counted in steps: as many as two otherwise idle cores make in that time.) The last three
-# rows add what BigGAN has at this scale: the hinge loss and spectral normalization of both networks; then hierarchical latents,
-# a part of the latent vector beside the label in each normalization; then orthogonal regularization.
+# The GAN above had its label in BatchNorm and in a projection. A stored study, `benchmarks/conditional.py`, has the
+# other ways, with lesson 02's networks: each tried its settings for half a minute with one seed, and ran with the
+# best for one minute, with five new ones. (Time is counted in steps: as many as two otherwise idle cores make in that
+# time.) The last three rows add what BigGAN has at this scale: the hinge loss and spectral normalization of both
+# networks; then hierarchical latents, a part of the latent vector beside the label in each normalization; then
+# orthogonal regularization.
 
 # %%
-rows = [row for row in data.stored_results("conditional") if row["seed"] in range(5)]
-ways = {}
-for row in rows:
-    ways.setdefault(row["method"], []).append(row)
-ways = {
-    method: {key: np.array([row[key] for row in runs], float) for key in ("asked_for", "worst_class", "fid", "within", "steps")}
-    for method, runs in ways.items()
-}
+study = [row for row in data.stored_results("conditional") if row["seed"] in range(5)]
+ways = dict.fromkeys(row["method"] for row in study)
 
 
-def with_error(values, form):
+def in_study(way, key):
+    return np.array([row[key] for row in study if row["method"] == way], float)
+
+
+def with_error(values, form=".1f"):
     return f"{values.mean():{form}} ± {values.std(ddof=1) / len(values) ** 0.5:{form}}"
 
 
-print(f"{'':36}{'asked for, %':>14}{'worst digit, %':>16}{'distance':>14}{'within':>14}{'steps':>7}")
-for method, of in ways.items():
-    print(f"{method:36}{with_error(100 * of['asked_for'], '.1f'):>14}{with_error(100 * of['worst_class'], '.1f'):>16}"
-          f"{with_error(of['fid'], '.2f'):>14}{with_error(of['within'], '.2f'):>14}{of['steps'][0]:7,.0f}")
+print(f"{'':36}{'asked for, %':>14}{'worst digit':>13}{'distance':>14}{'within':>13}{'steps':>7}")
+for way in ways:
+    print(f"{way:36}{with_error(100 * in_study(way, 'asked_for')):>14}"
+          f"{with_error(100 * in_study(way, 'worst_class')):>13}"
+          f"{with_error(in_study(way, 'fid'), '.2f'):>14}{with_error(in_study(way, 'within')):>13}"
+          f"{in_study(way, 'steps')[0]:7,.0f}")
 
 # %% [markdown]
 # TEXT8
@@ -583,22 +591,26 @@ for method, of in ways.items():
 # TEXT9
 
 # %%
-rare = {}
-for row in data.stored_results("rare_classes"):
-    rare.setdefault((row["way"], row["moved"]), []).append(row)
-rare = {key: {part: 100 * np.array([row[part] for row in runs]) for part in ("rare", "others")}
-        for key, runs in rare.items()}
-print(f"{'':18}{'images moved':>13}{'rare, %':>14}{'others, %':>14}")
-for (way, moved), of in sorted(rare.items(), key=lambda item: item[0][1]):
-    print(f"{way:18}{'yes' if moved else '':>13}{with_error(of['rare'], '.1f'):>14}{with_error(of['others'], '.1f'):>14}")
+rare_study = data.stored_results("rare_classes")
+
+
+def accuracy(way, moved, of="rare"):
+    return np.array([100 * row[of] for row in rare_study if (row["way"], row["moved"]) == (way, moved)])
+
+
+print(f"{'':18}{'images moved':>13}{'rare digits, %':>16}{'others, %':>14}")
+for moved in (False, True):
+    for way in dict.fromkeys(row["way"] for row in rare_study):
+        print(f"{way:18}{'yes' if moved else 'no':>13}{with_error(accuracy(way, moved)):>16}"
+              f"{with_error(accuracy(way, moved, 'others')):>14}")
 
 # %% [markdown]
 # TEXT9b
 #
 # ## 10. At your fingertips
 #
-# Choose a digit, another one to mix in, how much of it, and a style. (The sliders need a running kernel; without one you see the
-# first picture.)
+# Choose a digit, another one to mix in, how much of it, and a style. (The sliders need a running kernel; without one
+# you see the first picture.)
 
 # %% tags=["picture-panel"]
 STYLES = np.random.default_rng(0).normal(size=(20, LATENT_DIM))
@@ -612,22 +624,55 @@ tenths = [round(0.1 * i, 1) for i in range(11)]
 plots.Panel(draw, digit=range(CLASSES), toward=range(CLASSES), mix=tenths, style=range(20))
 
 # %% [markdown]
-# Nothing above knows of digits but the words. With `DATASET = "fashion_mnist"` at the top the same GAN draws clothes by name:
-# ask for ten bags, put a style through all of them, and look which two are taken for one another.
+# Nothing above knows of digits but the words. With `DATASET = "fashion_mnist"` at the top the same GAN draws clothes
+# by name: ask for ten bags, put a style through all of them, and look which two are taken for one another.
 #
 # ## What you should have seen
 
 # %%
-pass
+trained_live = {
+    "asked": (mine["asked"].mean(), 0.97, 1.0),
+    "worst class": (mine["asked"].min(), 0.93, 1.0),
+    "real_asked": (real["asked"].mean(), 0.99, 1.0),
+    "fid": (mine["fid"], 0.5, 2.5),
+    "real_fid": (real["fid"], 0.1, 0.6),
+    "within": (mine["within"].mean(), 2.5, 6.5),
+    "real_within": (real["within"].mean(), 0.6, 1.6),
+    "seconds": (seconds, 20, 300),
+    "shuffled_asked": (shuffled["asked"].mean(), 0.07, 0.13),
+    "shuffled_fid": (shuffled["fid"], 1.2, 4.5),
+    "shuffled_within": (shuffled["within"].mean(), 50, 120),
+    "change_by_label": (changes["labels"][0], 0.2, 0.4),
+    "change_by_label_shuffled": (changes["shuffled"][0], 0.0, 0.1),
+}
+
+# %%
+truncation = {
+    "with BatchNorm, precision lost": (
+        ours[4.0]["precision"] - ours[0.5]["precision"], 0.1, 0.8),
+    "with new statistics, distance": (renewed["fid"], 0.5, 3),
+    "all_precision": (everything["precision"], 0.80, 0.92),
+    "all_recall": (everything["recall"], 0.5, 0.75),
+    "tight_precision": (curve[0]["precision"], 0.90, 1.0),
+    "tight_recall": (curve[0]["recall"], 0.0, 0.1),
+    "all_fid": (everything["fid"], 0.7, 4),
+    "tight_fid": (curve[0]["fid"], 8, 40),
+}
+stored = {}
+
+# %%
+exercises.compare_results(
+    {**trained_live, **truncation, **stored}, comparable=digits.name == "mnist")
 
 # %% [markdown]
 # ## Going further
 #
-# - Give the generator its label and the discriminator none: `new_gan` with lesson 02's discriminator does not fit, so write
-#   one that takes a label and ignores it. What do the three signs of section 5 say?
+# - Give the generator its label and the discriminator none: `new_gan` with lesson 02's discriminator does not fit, so
+#   write one that takes a label and ignores it. What do the three signs of section 5 say?
 # - Spoil only one label in four. How many digits come out as asked for?
 # - Take the average of all ten one-hot vectors as a label. What does the generator draw?
-# - `DATASET = "fashion_mnist"`: which class is worst, and is it the classifier's fault? Compare with the real images' column.
+# - `DATASET = "fashion_mnist"`: which class is worst, and is it the classifier's fault? Compare with the real images'
+#   column.
 # - Which of the 16 numbers of `steady` changes what? Move one of them, keep the others at 0, for all ten labels.
 #
 # ## Sources
@@ -643,8 +688,8 @@ pass
 # - A. Brock, J. Donahue, K. Simonyan, *Large Scale GAN Training for High Fidelity Natural Image Synthesis*, 2019,
 #   [arXiv:1809.11096](https://arxiv.org/abs/1809.11096): BigGAN; truncation, hierarchical latents, orthogonal
 #   regularization.
-# - T. Kynkäänniemi, T. Karras, S. Laine, J. Lehtinen, T. Aila, *Improved Precision and Recall Metric for Assessing Generative
-#   Models*, 2019, [arXiv:1904.06991](https://arxiv.org/abs/1904.06991).
+# - T. Kynkäänniemi, T. Karras, S. Laine, J. Lehtinen, T. Aila, *Improved Precision and Recall Metric for Assessing
+#   Generative Models*, 2019, [arXiv:1904.06991](https://arxiv.org/abs/1904.06991).
 
 # %%
 exercises.progress(7)
