@@ -693,7 +693,8 @@ def _first_map(side, width, **options):
 
 def _logit(**options):
     """The end of a discriminator."""
-    return [layers.Flatten(), layers.Dense(1, dtype="float32", **options)]
+    logit = layers.Dense(1, dtype="float32", name="logit", **options)
+    return [layers.Flatten(name="features"), logit]
 
 
 def _doubling(width, **options):
@@ -909,7 +910,8 @@ def _only_logit(features, labels, classes, logit, spectral):
 
 def _projection(features, labels, classes, logit, spectral):
     # a matrix times a one-hot vector: the same as an embedding, and can be spectrally normalized
-    to_vector = layers.Dense(features.shape[-1], use_bias=False, dtype="float32")
+    size = features.shape[-1]
+    to_vector = layers.Dense(size, use_bias=False, dtype="float32", name="label_vectors")
     if spectral:
         to_vector = SpectralNormalization(to_vector)
     vectors = to_vector(ops.one_hot(labels, classes))

@@ -53,13 +53,9 @@ def shrunk(rng, shape, threshold):
 
 
 def drawn(precision, recall):
-    """What the lesson's draw_with returns."""
-    return {
-        "threshold": 1.0,
-        "precision": precision,
-        "recall": recall,
-        "of_all": (0.80, 0.60),
-    }
+    """What the lesson gives to the check: without a threshold, and with the chosen one."""
+    without = {"threshold": 4.0, "precision": 0.80, "recall": 0.60}
+    return without, {"threshold": 1.0, "precision": precision, "recall": recall}
 
 
 RIGHT = {
@@ -70,7 +66,7 @@ RIGHT = {
         by_quantiles,
         lambda rng, shape, t: stats.truncnorm.rvs(-t, t, size=shape, random_state=rng),
     ],
-    "7.5": [drawn(0.86, 0.45), drawn(np.float32(0.9), np.float32(0.31))],
+    "7.5": [drawn(0.84, 0.45), drawn(np.float32(0.9), np.float32(0.31))],
 }
 
 WRONG = {
@@ -107,7 +103,8 @@ WRONG = {
     ],
     "7.5": [
         (drawn(0.9, 0.1), "A higher threshold"),
-        (drawn(0.84, 0.5), "A lower threshold"),
+        (drawn(0.82, 0.5), "A lower threshold"),
         (0.9, "chosen = draw_with"),
+        ((drawn(0.9, 0.4)[0], 1.5), "chosen = draw_with"),
     ],
 }
