@@ -58,6 +58,7 @@ def drawn(precision, recall):
     return without, {"threshold": 1.0, "precision": precision, "recall": recall}
 
 
+UNTRAINED = {"threshold": 4.0, "precision": 0.0, "recall": 0.0}
 RIGHT = {
     "7.1": [by_comparison, lambda z, y, k: np.c_[z, np.identity(k)[y]]],
     "7.3": [by_confusion, lambda p, y, k: lesson07._asked_for(p, y, k).tolist()],
@@ -106,5 +107,6 @@ WRONG = {
         (drawn(0.82, 0.5), "A lower threshold"),
         (0.9, "chosen = draw_with"),
         ((drawn(0.9, 0.4)[0], 1.5), "chosen = draw_with"),
+        ((UNTRAINED, UNTRAINED), "Run the lesson in full"),
     ],
 }

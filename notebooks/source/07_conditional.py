@@ -572,7 +572,7 @@ chosen = draw_with(1.5, steady)
 # chosen = ...  # draw_with(..., steady)
 # END SOLUTION
 
-# %%
+# %% tags=["nbval-skip"]
 show("without a threshold", everything)
 exercises.check("7.5", (everything, chosen))
 

@@ -1,0 +1,97 @@
+"""Right and wrong answers to the exercises of lesson 08, for test_exercises.py."""
+
+import numpy as np
+import tensorflow as tf
+from sklearn.linear_model import LinearRegression
+
+from gan_course.exercises import lesson08
+
+
+def recursive(kernels, strides):
+    if not kernels:
+        return 1
+    return (recursive(kernels[1:], strides[1:]) - 1) * strides[0] + kernels[0]
+
+
+def with_jumps(kernels, strides):
+    side, jump = 1, 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        side, jump = side + (kernel - 1) * jump, jump * stride
+    return side
+
+
+def cycle_in_tensorflow(a, b, a_to_b, b_to_a):
+    a, b = tf.constant(a), tf.constant(b)
+    both = tf.stack([b_to_a(a_to_b(a)) - a, a_to_b(b_to_a(b)) - b])
+    return 2 * tf.reduce_mean(tf.abs(both))
+
+
+def halves(measure, add=lambda one, other: one + other):
+    """The exercise with another idea of how to measure what is left."""
+
+    def answer(a, b, a_to_b, b_to_a):
+        return add(measure(b_to_a(a_to_b(a)) - a), measure(a_to_b(b_to_a(b)) - b))
+
+    return answer
+
+
+def backwards(classes):
+    """Pairs change places: its own inverse."""
+    there = list(range(classes))
+    for i in range(0, classes - 1, 2):
+        there[i], there[i + 1] = i + 1, i
+    if classes % 2:  # the last three go around
+        there[-3:] = [classes - 2, classes - 1, classes - 3]
+    back = [there.index(k) for k in range(classes)]
+    return there, back
+
+
+RIGHT = {
+    "8.1": [
+        lambda x, y: LinearRegression().fit(x, y).predict(x),
+        lambda x, y: y.mean(0) + (x - x.mean(0)) @ np.linalg.pinv(x - x.mean(0)) @ (y - y.mean(0)),
+    ],
+    "8.2": [recursive, with_jumps],
+    "8.3": [cycle_in_tensorflow, halves(lambda left: np.abs(left).mean(axis=(1, 2, 3)).mean())],
+    "8.4": [backwards, lambda n: (np.roll(np.arange(n), 1), np.roll(np.arange(n), -1))],
+}
+
+WRONG = {
+    "8.1": [
+        (lambda x, y: x, "as they were"),
+        (lambda x, y: y, "targets themselves"),
+        (lambda x, y: x @ np.linalg.lstsq(x, y, rcond=None)[0], "shift is missing"),
+        (lambda x, y: np.broadcast_to(y.mean(axis=0), y.shape), "one color for all"),
+        (
+            lambda x, y: np.stack(
+                [np.polyval(np.polyfit(x[:, i], y[:, i], 1), x[:, i]) for i in range(3)], axis=1
+            ),
+            "all three old ones",
+        ),
+    ],
+    "8.2": [
+        (lesson08._forward, "Begin at the output"),
+        (lambda kernels, strides: sum(k - 1 for k in kernels) + 1, "strides make it larger"),
+        (lambda kernels, strides: recursive(kernels, strides) ** 2, "not its area"),
+        (lambda kernels, strides: recursive(kernels, strides) + np.prod(strides) - 1, "side - 1"),
+        (lambda kernels, strides: 70, "Begin at the output"),
+    ],
+    "8.3": [
+        (lambda a, b, g, f: np.mean(np.abs(f(g(a)) - a)), "kind b go around"),
+        (lambda a, b, g, f: np.mean(np.abs(g(f(b)) - b)), "kind a go around"),
+        (halves(lambda left: np.mean(left**2)), "not squares"),
+        (halves(np.mean), "errors cancel"),
+        (halves(lambda left: np.mean(np.abs(left)) / 2), "not their mean"),
+        (halves(lambda left: np.sum(np.abs(left))), "means, not sums"),
+        (lambda a, b, g, f: np.abs(g(a) - a).mean() + np.abs(f(b) - b).mean(), "only one way"),
+        (lambda a, b, g, f: np.abs(g(a) - b).mean() + np.abs(f(b) - a).mean(), "need pairs"),
+        (lambda a, b, g, f: np.abs(f(g(a)) - a), "Take the mean"),
+    ],
+    "8.4": [
+        (lambda n: (np.arange(n), np.arange(n)), "Mix them up"),
+        (lambda n: (np.zeros(n), np.arange(n)), "some digits are too frequent"),
+        (lambda n: ([1, 0, *range(2, n)],) * 2, "Wrong everywhere"),
+        (lambda n: (np.roll(np.arange(n), 1),) * 2, "Where does `there` put"),
+        (lambda n: np.roll(np.arange(n), 1), "return there, back"),
+    ],
+}
