@@ -10,7 +10,7 @@ import numpy as np
 import scipy.spatial
 import tensorflow as tf
 
-from gan_course import metrics, plots
+from gan_course import checks, metrics, plots
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -34,7 +34,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(self, count=50, columns=10, every=1, seed=0):
         super().__init__()
-        metrics.check_count("every", every)
+        checks.check_count("every", every)
         self.count, self.columns, self.every, self.seed = count, columns, every, seed
         self.frames, self.epochs = [], []
 
@@ -115,8 +115,8 @@ class FrechetScore(keras.callbacks.Callback):
 
     def __init__(self, held_out, count=2_000, every=1, seed=0, features="mnist", others=None):
         super().__init__()
-        metrics.check_count("every", every)
-        metrics.check_count("count", count, least=2)
+        checks.check_count("every", every)
+        checks.check_count("count", count, least=2)
         self.count, self.every, self.seed = count, every, seed
         self.scores = {"fid": metrics.FrechetDistance(held_out, features), **(others or {})}
 
@@ -248,8 +248,8 @@ class HealthMonitor(keras.callbacks.Callback):
 
     def __init__(self, real_images, patience=3, count=200, seed=0):
         super().__init__()
-        metrics.check_count("patience", patience)
-        metrics.check_count("count", count, least=2)
+        checks.check_count("patience", patience)
+        checks.check_count("count", count, least=2)
         self.real_images = np.asarray(real_images, np.float32)[:count]
         self._real_gap = _median_gap(self.real_images)
         if self.real_images.ndim < 2 or not self._real_gap > 0:

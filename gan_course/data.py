@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan_course import checks
+
 SPLITS = ("train", "test")
 _ROOT = Path(__file__).resolve().parents[1]
 _NETWORK_SECONDS = 5  # the whole reachability test, a hanging name look-up included
@@ -196,7 +198,7 @@ class Mixture:
         Raises:
             ValueError: if `count` is not a whole number of at least 1.
         """
-        _check_whole("count", count)
+        checks.check_count("count", count)
         rng = np.random.default_rng(seed)
         modes = rng.integers(0, len(self.centers), count)
         points = self.centers[modes] + rng.normal(0, self.std, (count, 2))
@@ -211,7 +213,7 @@ class Mixture:
         Raises:
             ValueError: if `batch_size` is not a whole number of at least 1.
         """
-        _check_whole("batch_size", batch_size)
+        checks.check_count("batch_size", batch_size)
         import tensorflow as tf
 
         centers = tf.constant(self.centers)
@@ -236,16 +238,6 @@ def _ahead(batches):
     return batches.prefetch(2).with_options(options)
 
 
-def _check_whole(name, value, least=1):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-
-
-def _check_positive(name, value):
-    if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
-        raise ValueError(f"{name} must be a number above 0, got {value!r}.")
-
-
 def ring(modes=8, radius=1.0, std=0.01):
     """Return a `Mixture` whose modes lie on a circle, evenly; as in PacGAN (Lin et al. 2018).
 
@@ -257,9 +249,9 @@ def ring(modes=8, radius=1.0, std=0.01):
     Raises:
         ValueError: a number that is not positive.
     """
-    _check_whole("modes", modes)
-    _check_positive("radius", radius)
-    _check_positive("std", std)
+    checks.check_count("modes", modes)
+    checks.check_positive("radius", radius)
+    checks.check_positive("std", std)
     angles = 2 * np.pi * np.arange(modes) / modes
     centers = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return Mixture(centers.astype(np.float32), float(std))
@@ -276,9 +268,9 @@ def grid(side=5, spacing=2.0, std=0.05):
     Raises:
         ValueError: a number that is not positive.
     """
-    _check_whole("side", side)
-    _check_positive("spacing", spacing)
-    _check_positive("std", std)
+    checks.check_count("side", side)
+    checks.check_positive("spacing", spacing)
+    checks.check_positive("std", std)
     places = spacing * (np.arange(side) - (side - 1) / 2)
     centers = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
     return Mixture(centers.astype(np.float32), float(std))
@@ -303,7 +295,7 @@ def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
         ValueError: if an argument is none of these.
         DatasetUnavailable, DatasetBroken: as `load`.
     """
-    _check_whole("count", count)
+    checks.check_count("count", count)
     digits = load("mnist", split, fallback)
     chosen = np.random.default_rng(seed).integers(0, len(digits), (count, 3))
     images = np.concatenate([digits.images[chosen[:, i]] for i in range(3)], axis=-1)
@@ -372,7 +364,7 @@ def load_unpaired(name, split="train", size=None, fallback=None):
     _check_choice("split", split, SPLITS)
     _check_choice("fallback", fallback, (None, "digits"))
     if size is not None:
-        _check_whole("size", size)
+        checks.check_count("size", size)
     if name in _PHOTOS:
         try:
             return _photos(name, split, size)

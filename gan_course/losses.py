@@ -5,27 +5,16 @@ A logit is what the discriminator gives before a sigmoid: D = sigmoid(logit) is 
 it gives an image of being real. A penalty is a cost for the discriminator's slope, in images.
 """
 
-import math
-import numbers
-
 import keras
 import tensorflow as tf
 
-from gan_course import metrics
+from gan_course import checks
 
 _PACKAGE = "gan_course"
 
 
-def _check_number(name, value, least=0.0, most=math.inf, reason=""):
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not least <= value <= most or math.isinf(value):
-        limits = f"in [{least:g}, {most:g}]" if most < math.inf else f"of at least {least:g}"
-        raise ValueError(f"{name} must be a number {limits}, came {value!r}.{reason}")
-    return float(value)
-
-
 def _check_label(name, value):
-    return _check_number(
+    return checks.check_number(
         name,
         value,
         most=1.0,
@@ -267,7 +256,7 @@ class Penalty:
     """
 
     def __init__(self, every=1):
-        metrics.check_count("every", every)
+        checks.check_count("every", every)
         self.every = int(every)
 
     def points(self, real_images, fake_images, seed):
@@ -318,7 +307,7 @@ class R1(Penalty):
 
     def __init__(self, gamma=1.0, every=1):
         super().__init__(every)
-        self.gamma = _check_number("gamma", gamma)
+        self.gamma = checks.check_number("gamma", gamma)
 
     def points(self, real_images, fake_images, seed):
         return real_images
@@ -353,8 +342,8 @@ class GradientPenalty(Penalty):
 
     def __init__(self, weight=10.0, target=1.0, every=1):
         super().__init__(every)
-        self.weight = _check_number("weight", weight)
-        self.target = _check_number("target", target)
+        self.weight = checks.check_number("weight", weight)
+        self.target = checks.check_number("target", target)
 
     def points(self, real_images, fake_images, seed):
         return real_images + _weights(real_images, seed) * (fake_images - real_images)
@@ -406,7 +395,7 @@ class ModeSeeking:
     """
 
     def __init__(self, weight=1.0):
-        self.weight = _check_number("weight", weight)
+        self.weight = checks.check_number("weight", weight)
 
     def __call__(self, latents, samples):
         """The cost, a scalar; of latents (batch, latent_dim) and samples (batch, ...)."""

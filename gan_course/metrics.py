@@ -11,13 +11,14 @@ perfect samples: hold each against the same score of other real images, its floo
 import dataclasses
 import functools
 import itertools
-import numbers
 import warnings
 
 import numpy as np
 import scipy.linalg
 import scipy.spatial
 import scipy.special
+
+from gan_course import checks
 
 BLOCKS = 10  # parts that samples are dealt out to, to see how much a score varies
 BATCH_SIZE = 500  # images in memory at a time
@@ -44,12 +45,6 @@ class Score(float):
         return f"{float(self):.4g} ± {self.error:.2g}"
 
     __repr__ = __str__
-
-
-def check_count(name, value, least=1):
-    """Refuse what is not a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, came {value!r}.")
 
 
 # --- Features
@@ -523,7 +518,7 @@ class FrechetDistance:
         """
         total = len(self._reference)
         count = total if count is None else count
-        check_count("count", count, least=2)
+        checks.check_count("count", count, least=2)
         if total < 4:
             raise ValueError(f"A floor needs a reference of at least 4 samples, this has {total}.")
         rng, size = np.random.default_rng(seed), min(count, total // 2)
@@ -575,8 +570,8 @@ class KernelDistance:
     """
 
     def __init__(self, reference, features="mnist", subsets=50, subset_size=1_000, seed=0):
-        check_count("subsets", subsets, least=2)
-        check_count("subset_size", subset_size, least=2)
+        checks.check_count("subsets", subsets, least=2)
+        checks.check_count("subset_size", subset_size, least=2)
         self.features = get_features(features)
         self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
         self._reference = _all_features("reference", reference, self.features, least=4)
@@ -655,7 +650,7 @@ class InceptionScore:
     """
 
     def __init__(self, classifier="mnist", splits=10):
-        check_count("splits", splits, least=2)
+        checks.check_count("splits", splits, least=2)
         self.splits = splits
         self._probabilities = _get_probabilities(classifier)
 
@@ -741,7 +736,7 @@ def precision_recall(real, fake, k=3, features="mnist"):
     Raises:
         ValueError: k + 1 samples or fewer, samples of the wrong shape or range, or not finite.
     """
-    check_count("k", k)
+    checks.check_count("k", k)
     features = get_features(features)
     real = _all_features("real", real, features, least=k + 2)
     fake = _all_features("fake", fake, features, least=k + 2)
@@ -840,8 +835,7 @@ def mode_coverage(samples, centers, std):
             "samples and centers must have the shapes (N, d) and (modes, d), "
             f"came {samples.shape} and {centers.shape}."
         )
-    if not (isinstance(std, numbers.Real) and 0 < std < np.inf):
-        raise ValueError(f"std must be one number above 0, came {std!r}.")
+    checks.check_positive("std", std)
     apart = scipy.spatial.distance.cdist(centers, centers)
     same = np.argwhere(np.triu(apart < 1e-3 * std, 1))  # a circle's ends differ by a rounding error
     if len(same):
@@ -874,7 +868,7 @@ def class_coverage(images, classifier="mnist", minimum=1):
     Raises:
         ValueError: images of another shape or range, or not finite.
     """
-    check_count("minimum", minimum)
+    checks.check_count("minimum", minimum)
     images = _check_samples("images", images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"images must have the shape (N, 28, 28, 1 or 3), came {images.shape}.")
@@ -925,7 +919,7 @@ def nearest_neighbors(samples, reference, k=1, features=pixels):
     Raises:
         ValueError: fewer than k reference samples, or samples that are not finite.
     """
-    check_count("k", k)
+    checks.check_count("k", k)
     features = get_features(features)
     samples = _all_features("samples", samples, features, least=1)
     reference = _all_features("reference", reference, features, least=k)

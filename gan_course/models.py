@@ -10,6 +10,8 @@ from pathlib import Path
 import keras
 from keras import layers, ops
 
+from gan_course import checks
+
 PRETRAINED = Path(__file__).resolve().parents[1] / "data" / "pretrained"
 CARD_FORMAT = 1  # of the cards beside the weights there
 
@@ -588,11 +590,8 @@ class OrthogonalRegularizer(keras.regularizers.Regularizer):
     """
 
     def __init__(self, factor=1e-4, output_axis=-1):
-        if not isinstance(factor, numbers.Real) or not 0 <= factor < math.inf:
-            raise ValueError(
-                f"factor must be a number of at least 0, came {factor!r}. Example: factor=1e-4."
-            )
-        self.factor, self.output_axis = float(factor), output_axis
+        self.factor = checks.check_number("factor", factor, reason=" Example: factor=1e-4.")
+        self.output_axis = output_axis
 
     def __call__(self, kernel):
         kernel = ops.moveaxis(ops.convert_to_tensor(kernel), self.output_axis, -1)

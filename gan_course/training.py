@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from gan_course import losses, metrics
+from gan_course import checks, losses
 
 
 def _shape_of(model, name, side):
@@ -55,7 +55,7 @@ def _scaled(optimizer):
 
 
 def _check_settings(discriminator_steps, label_noise, clip_weights, diversity):
-    metrics.check_count("discriminator_steps", discriminator_steps)
+    checks.check_count("discriminator_steps", discriminator_steps)
     if not isinstance(label_noise, numbers.Real) or not 0 <= label_noise < 0.5:
         raise ValueError(
             f"label_noise must be a share in [0, 0.5), came {label_noise!r}. At 0.5 labels would "
@@ -430,7 +430,7 @@ class GAN(_Game):
 
     def __init__(self, generator, discriminator, latent_dim, seed=0, pack=1, name="gan", **kwargs):
         super().__init__(name=name, **kwargs)
-        metrics.check_count("pack", pack)
+        checks.check_count("pack", pack)
         self._check_networks(generator, discriminator, latent_dim, pack)
         self.generator = generator
         self.discriminator = discriminator
@@ -676,7 +676,7 @@ class GAN(_Game):
                 f"them from; came count={count!r} and latents={'given' if count else None}."
             )
         if latents is None:
-            metrics.check_count("count", count)
+            checks.check_count("count", count)
             latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0])
         latents = tf.cast(latents, tf.float32)
         if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
@@ -776,7 +776,7 @@ class ConditionalGAN(SimultaneousGAN):
     _SETTINGS = (*GAN._SETTINGS, "classifier_weight")
 
     def __init__(self, generator, discriminator, latent_dim, classes, seed=0, name="gan", **kwargs):
-        metrics.check_count("classes", classes, least=2)
+        checks.check_count("classes", classes, least=2)
         self._has_classifier = _takes_no_label(discriminator)
         self.classes = int(classes)
         super().__init__(generator, discriminator, latent_dim, seed, name=name, **kwargs)
@@ -788,10 +788,7 @@ class ConditionalGAN(SimultaneousGAN):
             classifier_weight: of the auxiliary classifier's cross-entropy; the logs then hold its
                 value for generated images, "class_loss".
         """
-        if not isinstance(classifier_weight, numbers.Real) or classifier_weight < 0:
-            raise ValueError(
-                f"classifier_weight must be a number of at least 0, came {classifier_weight!r}."
-            )
+        classifier_weight = checks.check_number("classifier_weight", classifier_weight)
         super().compile(*args, **kwargs)
         self.classifier_weight = classifier_weight
         self.class_loss_tracker = keras.metrics.Mean("class_loss")
@@ -979,7 +976,7 @@ class UnrolledGAN(GAN):
         Raises:
             ValueError: as `GAN.compile`; another optimizer, or networks that compute in float16.
         """
-        metrics.check_count("unrolled_steps", unrolled_steps)
+        checks.check_count("unrolled_steps", unrolled_steps)
         discriminator_optimizer = _optimizer(discriminator_optimizer)
         _check_adam(discriminator_optimizer)
         if self._computes_in_float16():
@@ -1092,7 +1089,7 @@ class CycleGAN(_Game):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        metrics.check_count("pool_size", pool_size, least=0)
+        checks.check_count("pool_size", pool_size, least=0)
         _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b)
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
@@ -1134,8 +1131,7 @@ class CycleGAN(_Game):
         loss = losses.get(loss)
         weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
         for name, value in weights.items():
-            if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be a number of at least 0, came {value!r}.")
+            checks.check_number(name, value)
         shapes = self.a_to_b.input_shape[1:], self.b_to_a.input_shape[1:]
         if identity_weight and shapes[0] != shapes[1]:
             raise ValueError(
@@ -1288,9 +1284,8 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, learning_rate, steps, constant=0.5):
-        metrics.check_count("steps", steps, least=1)
-        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be a number above 0, came {learning_rate!r}.")
+        checks.check_count("steps", steps, least=1)
+        checks.check_positive("learning_rate", learning_rate)
         if not isinstance(constant, numbers.Real) or not 0 <= constant < 1:
             raise ValueError(f"constant must be a share in [0, 1), came {constant!r}.")
         self.learning_rate, self.steps, self.constant = learning_rate, steps, constant

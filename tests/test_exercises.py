@@ -10,6 +10,7 @@ import answers_04
 import answers_05
 import answers_06
 import answers_07
+import answers_08
 import keras
 import numpy as np
 import pytest
@@ -246,7 +247,15 @@ WRONG = {
         (1e-4, "play("),
     ],
 }
-for answers in (answers_02, answers_03, answers_04, answers_05, answers_06, answers_07):
+for answers in (
+    answers_02,
+    answers_03,
+    answers_04,
+    answers_05,
+    answers_06,
+    answers_07,
+    answers_08,
+):
     RIGHT |= answers.RIGHT
     WRONG |= answers.WRONG
 NUMBERED = sorted(id for id, entry in checker._REGISTRY.items() if not entry.is_prediction)

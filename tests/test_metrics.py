@@ -400,9 +400,9 @@ def test_a_circle_that_returns_to_its_start_is_refused(dtype):
     [
         (np.zeros((5, 3)), RING, 0.1, r"\(N, d\) and \(modes, d\), came \(5, 3\) and \(8, 2\)"),
         (np.full((5, 2), np.nan), RING, 0.1, "samples must be finite, came NaN .* in 5 of 5"),
-        (np.zeros((5, 2)), RING, 0.0, "std must be one number above 0, came 0.0"),
-        (np.zeros((5, 2)), RING, np.nan, "std must be one number above 0, came nan"),
-        (np.zeros((5, 2)), RING, np.ones(2), "std must be one number above 0"),
+        (np.zeros((5, 2)), RING, 0.0, "std must be a number above 0, came 0.0"),
+        (np.zeros((5, 2)), RING, np.nan, "std must be a number above 0, came nan"),
+        (np.zeros((5, 2)), RING, np.ones(2), "std must be a number above 0"),
         (np.zeros((5, 2)), np.full((2, 2), np.inf), 0.1, "centers must be finite"),
     ],
 )
