@@ -622,7 +622,7 @@ for way in ways:
 # - **The auxiliary classifier** does very well here: {{asked_auxiliary:.1%}}, at a distance of
 #   {{study_auxiliary:.2f}}. It is another idea: the discriminator does not see the label, but learns to tell the
 #   class, and the generator is paid for images whose class is told. That rewards clear images, and for many classes
-#   it is known to cost variety. Ten digits do not show it.
+#   it costs variety (Gong et al. 2019). Ten digits do not show it.
 # - **BigGAN's parts do not pay in a minute.** Hinge loss and spectral norms: {{study_hinge:.2f}}; hierarchical
 #   latents: {{study_hierarchical:.2f}}; with orthogonal regularization, whose steps take twice as long:
 #   {{study_orthogonal:.2f}}. They were made for large networks that train for days, and collapse without them.
