@@ -5,10 +5,21 @@ import os
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from benchmarks import growth, limit, pytorch, recipes, small_steps, speed, tables, timing
-from gan_course import models, training
+from benchmarks import (
+    cycle_speed,
+    growth,
+    limit,
+    pytorch,
+    recipes,
+    small_steps,
+    speed,
+    tables,
+    timing,
+)
+from gan_course import losses, models, training
 
 
 @pytest.fixture(autouse=True)
@@ -376,3 +387,46 @@ def test_growth_measures_each_case_once_and_states_ratios(measured, tmp_path):
     assert "| batch size 128 | 32.0 | 32.0 to 32.0 | 4,000 | 0.00 | 8.00 | 8.00 |" in text
     assert "from 5,000 to 60,000: 12.00 times the images in 12.00 times the time" in text
     assert "60,000 images in 5.00 s the first time, and 0.25 s from the course's cache" in text
+
+
+# The step of TensorFlow's CycleGAN tutorial
+
+
+def test_the_tutorials_cycle_gan_pays_what_ours_does():
+    networks = cycle_speed.networks(16, 4, 2)
+    rng = np.random.default_rng(0)
+    a, b = (tf.constant(rng.uniform(-1, 1, (2, 16, 16, 3)), tf.float32) for _ in range(2))
+    g, f, judge_a, judge_b = networks
+
+    def apart(x, y):
+        return float(tf.reduce_mean(tf.abs(x - y)))
+
+    fake_b, fake_a = g(a), f(b)
+    cycle = apart(f(fake_b), a) + apart(g(fake_a), b)
+    game = losses.NonSaturating()
+    expected = [
+        float(game.generator_loss(judge_b(fake_b))) + 10 * cycle + 5 * apart(g(b), b),
+        float(game.generator_loss(judge_a(fake_a))) + 10 * cycle + 5 * apart(f(a), a),
+        float(game.discriminator_loss(judge_a(a), judge_a(fake_a))) / 2,
+        float(game.discriminator_loss(judge_b(b), judge_b(fake_b))) / 2,
+    ]
+    before = [network.get_weights() for network in networks]
+    costs = cycle_speed.Tutorial(*networks).step(a, b)
+    np.testing.assert_allclose([float(cost) for cost in costs], expected, rtol=1e-4)
+    for network, weights in zip(networks, before, strict=True):
+        assert any(
+            not np.array_equal(x, y) for x, y in zip(network.get_weights(), weights, strict=True)
+        )
+
+
+def test_the_table_of_a_cycle_gans_speed(tmp_path, monkeypatch):
+    monkeypatch.setattr(cycle_speed, "ROUNDS", 1)
+    monkeypatch.setattr(
+        cycle_speed.timing,
+        "in_own_process",
+        lambda function, *args: function(*args, steps=1, blocks=1, side=16, width=4, halvings=2),
+    )
+    cycle_speed.main(tmp_path)
+    lines = (tmp_path / "cycle_speed.md").read_text(encoding="utf-8")
+    assert all(f"| {method} |" in lines for method in cycle_speed.METHODS)
+    assert "our faster way over the tutorial's step" in lines
