@@ -538,8 +538,9 @@ for name, line, color in lines:
         [found[key] for found in line] for key in ("recall", "precision", "fid", "threshold"))
     left.plot(recall, precision, "o-", color=color, label=name)
     right.plot(thresholds, distance, "o-", color=color)
-    for point in zip(recall, precision, thresholds):
-        left.annotate(f" {point[2]:g}", point[:2], color=color)
+    for found in line:
+        place = found["recall"], found["precision"]
+        left.annotate(f" {found['threshold']:g}", place, color=color)
 left.set(xlabel="recall", ylabel="precision", title="Each point with its threshold")
 left.legend()
 right.set(xlabel="threshold", title="Fréchet distance", ylim=0);
