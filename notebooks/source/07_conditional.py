@@ -597,6 +597,8 @@ def in_study(way, key):
 
 
 def with_error(values, form=".1f"):
+    if np.isnan(values).any():  # without labels there is nothing to ask for
+        return "-"
     return f"{values.mean():{form}} ± {values.std(ddof=1) / len(values) ** 0.5:{form}}"
 
 
@@ -611,15 +613,16 @@ for way in ways:
 # *After a minute of training: the share of digits as asked for, of all and of the worst digit, and Fréchet distances,
 # of all together and within digits. Means and standard errors of five seeds; "no label" is lesson 02's GAN.*
 #
-# - **Labels make better images.** After the same time the GAN without labels has a distance of
-#   {{study_no_label:.2f}}, and the best with labels {{study_best_fid:.2f}}. They tell the discriminator what to
-#   compare an image with.
-# - **A projection draws better than concatenation**, in either generator: {{study_projection:.2f}} after
-#   {{study_concatenation:.2f}} where the generator has one-hot vectors, {{study_norm_projection:.2f}} after
-#   {{study_norm_concatenation:.2f}} where it has BatchNorm. What is asked for comes as reliably with one as with the
-#   other in the first case ({{asked_projection:.1%}} and {{asked_concatenation:.1%}}), and more so with a projection
-#   in the second ({{asked_norm_projection:.1%}} and {{asked_norm_concatenation:.1%}}).
-# - **Labels in every BatchNorm obey best.** A bias in the first layer can be lost on the way.
+# - **All of them listen**, and the worst digit tells them apart better than the mean. Labels in every BatchNorm obey
+#   best: a bias in the first layer can be lost on the way.
+# - **A projection draws better than concatenation**, with either generator. With one-hot vectors beside the latent
+#   vector the distance is {{study_projection:.2f}} after {{study_concatenation:.2f}}, with BatchNorm
+#   {{study_norm_projection:.2f}} after {{study_norm_concatenation:.2f}}. With BatchNorm more images are as asked for,
+#   too: {{asked_norm_projection:.1%}} after {{asked_norm_concatenation:.1%}}. (With one-hot vectors the two are
+#   closer: {{asked_projection:.1%}} and {{asked_concatenation:.1%}}.)
+# - **Labels can make better images.** The GAN without labels has a distance of {{study_no_label:.2f}} after the same
+#   time, and one-hot vectors with a projection have {{study_best_fid:.2f}}. But concatenation alone gains nothing: it
+#   matters how the discriminator uses what it is told.
 # - **The auxiliary classifier** does very well here: {{asked_auxiliary:.1%}}, at a distance of
 #   {{study_auxiliary:.2f}}. It is another idea: the discriminator does not see the label, but learns to tell the
 #   class, and the generator is paid for images whose class is told. That rewards clear images, and for many classes
