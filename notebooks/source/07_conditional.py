@@ -477,6 +477,7 @@ def show(name, found):
           f"distance {found['fid']:5.1f}")
 
 
+# %%
 normalized = [draw_with(threshold, gan) for threshold in (4.0, 1.5, 1.0, 0.5)]
 for found in normalized:  # of 16,000 numbers one is above 4: that is as good as no threshold
     show(f"threshold {found['threshold']}", found)
@@ -720,6 +721,7 @@ truncation = {
     "fid_of_all": (float(everything["fid"]), 0.7, 4),
     "fid_at_half": (float(curve[0]["fid"]), 8, 40),
 }
+# %%
 by_way = {way: in_study(way, "fid").mean() for way in ways}
 asked_by_way = {way: in_study(way, "asked_for").mean() for way in ways}
 no_label = by_way["no label"]
