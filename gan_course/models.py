@@ -196,7 +196,6 @@ def conditional_generator(
     condition="batch_norm",
     spectral_norm=False,
     orthogonal=0.0,
-    normalization="batch",
     name="generator",
 ):
     """The generator of `dcgan_generator`, variant "course", that is told what to draw.
@@ -219,25 +218,19 @@ def conditional_generator(
         condition: one of those above.
         spectral_norm: `SpectralNormalization` of every layer.
         orthogonal: above 0, factor of an `OrthogonalRegularizer` of every layer.
-        normalization: "batch"; or "none", for the first two conditions, with LeakyReLU in place of
-            BatchNorm and ReLU. Without BatchNorm shorter latent vectors stay shorter inside the
-            network, which the truncation trick needs.
 
     Returns:
         keras.Model: [latent vectors (batch, latent_dim), labels (batch,)] ->
         (batch, *output_shape), in [-1, 1].
 
     Raises:
-        ValueError: a size that does not fit, an unknown condition or normalization, or no
-            normalization for a condition that works through it.
+        ValueError: a size that does not fit, or an unknown condition.
     """
     (latent_dim,) = _check_sizes("latent_dim", latent_dim)
     (classes,) = _check_sizes("classes", classes)
     prepare = _choose(_GENERATOR_CONDITIONS, condition, "condition")
     doublings = _doublings("output_shape", output_shape)
-    batch_norm = _choose({"batch": True, "none": False}, normalization, "normalization")
-    side, channels = output_shape[0] // 2**doublings, output_shape[2]
-    parts = _course_generator(side, doublings, channels, batch_norm)
+    parts = _course_generator(output_shape[0] // 2**doublings, doublings, output_shape[2])
     norms = [each for each in parts if isinstance(each, layers.BatchNormalization)]
     if orthogonal:
         for part in parts:
@@ -246,11 +239,6 @@ def conditional_generator(
                 part.kernel_regularizer = OrthogonalRegularizer(orthogonal, outputs)
     latents = keras.Input((latent_dim,), name="latents")
     labels = keras.Input((), dtype="int32", name="labels")
-    if not norms and prepare in (_one_hot_norms, _hierarchical):
-        raise ValueError(
-            f"normalization must be 'batch' for condition={condition!r}, whose label goes into "
-            "BatchNorm; came 'none'. Without BatchNorm take condition='concatenate'."
-        )
     x, conditions = prepare(latents, labels, classes, len(norms))
     for part in parts:
         if conditions and part in norms:
@@ -685,7 +673,7 @@ def _choose(builders, chosen, argument="variant"):
 def _first_map(side, width, **options):
     """Layers that make a small map of features of a latent vector."""
     return [
-        layers.Dense(side * side * width, **{"use_bias": False, **options}),
+        layers.Dense(side * side * width, use_bias=False, **options),
         layers.Reshape((side, side, width)),
     ]
 
@@ -732,11 +720,6 @@ def _normalized_relu(parts):
     return found
 
 
-def _leaky_relu(parts):
-    """Each of the layers, followed by LeakyReLU."""
-    return [each for part in parts for each in (part, layers.LeakyReLU(0.2))]
-
-
 def _small_generator(side, doublings, channels):
     widest, *widths = [64 + 32 * i for i in reversed(range(doublings))]
     dense, to_map = _first_map(side, widest)
@@ -744,17 +727,13 @@ def _small_generator(side, doublings, channels):
     return [dense, *parts, _doubling(channels, activation="tanh", dtype="float32")]
 
 
-def _course_generator(side, doublings, channels, batch_norm=True):
-    options = {"use_bias": not batch_norm}
-    if not batch_norm:
-        options["kernel_initializer"] = "he_normal"
+def _course_generator(side, doublings, channels):
     widest, *widths = [16, 48, 64, *range(96, 640, 32)][doublings::-1]
-    dense, to_map = _first_map(side, widest, **options)
-    same_size = layers.Conv2D(widest, 3, padding="same", **options)
-    larger = [_doubling(width, **options) for width in widths]
+    dense, to_map = _first_map(side, widest)
+    same_size = layers.Conv2D(widest, 3, padding="same", use_bias=False)
+    larger = [_doubling(width, use_bias=False) for width in widths]
     image = layers.Conv2D(channels, 3, padding="same", activation="tanh", dtype="float32")
-    parts = (_normalized_relu if batch_norm else _leaky_relu)([to_map, same_size, *larger])
-    return [dense, *parts, image]
+    return [dense, *_normalized_relu([to_map, same_size, *larger]), image]
 
 
 def _to_four(side, halvings):

@@ -51,23 +51,6 @@ def test_generators_draw_by_label(condition, spectral_norm):
     assert any(wrapped) == spectral_norm
 
 
-def test_without_batch_norm_short_latent_vectors_stay_short():
-    generator = models.conditional_generator(8, 3, SHAPE, "concatenate", normalization="none")
-    assert not any("normalization" in each.name for each in generator.layers)
-    assert all(each.use_bias for each in generator.layers if hasattr(each, "use_bias"))
-    latents, labels = RNG.normal(size=(50, 8)), np.full(50, 1)
-    spread = [np.std(generator([f * latents, labels]), axis=0).mean() for f in (1, 0.5, 0.1)]
-    assert spread[0] > 1.5 * spread[1] > 3 * spread[2] > 0
-
-
-@pytest.mark.parametrize("condition", ["batch_norm", "hierarchical"])
-def test_a_label_that_goes_into_batch_norm_needs_it(condition):
-    with pytest.raises(ValueError, match=f"normalization must be 'batch' for .*'{condition}'"):
-        models.conditional_generator(10, 3, SHAPE, condition, normalization="none")
-    with pytest.raises(ValueError, match="normalization must be one of 'batch', 'none'; came 'l"):
-        models.conditional_generator(10, 3, SHAPE, condition, normalization="layer")
-
-
 def test_a_regularizer_of_every_kernel_knows_where_the_outputs_are():
     generator = models.conditional_generator(8, 3, SHAPE, "batch_norm", True, orthogonal=0.5)
     wrapped = [each.layer for each in generator.layers if hasattr(each, "layer")]

@@ -492,47 +492,40 @@ plots.image_grid(some, "thresholds 4, 1.5, 1 and 0.5", 20);
 #
 # Why here? Each layer of our generator but the last ends with BatchNorm. In use, that subtracts means and divides by
 # standard deviations that were averaged *in training*. Shorter latent vectors give outputs that vary less, and the
-# stored numbers no longer fit. So let it compute them anew, from the short vectors. With `training=True` BatchNorm
+# stored numbers no longer fit. So let it compute new ones, from the short vectors. With `training=True` BatchNorm
 # takes the means and deviations of the batch, here of all 2,000 images (and writes them down, so it shall be another
 # generator with the same weights):
 
 # %%
-twin = models.conditional_generator(LATENT_DIM, CLASSES, SHAPE, condition="batch_norm")
-with gan.averaged_weights():
-    twin.set_weights(gan.generator.get_weights())
-latents = truncated(np.random.default_rng(2), (FEW, LATENT_DIM), 0.5)
-renewed = score(twin([latents, labels[:FEW]], training=True).numpy())
-show("threshold 0.5, numbers anew", renewed)
+def with_new_numbers(trained, condition, threshold=0.5):
+    """As `draw_with`, but with BatchNorm's means and deviations of these very images."""
+    twin = models.conditional_generator(LATENT_DIM, CLASSES, SHAPE, condition=condition)
+    with trained.averaged_weights():
+        twin.set_weights(trained.generator.get_weights())
+    latents = truncated(np.random.default_rng(2), (FEW, LATENT_DIM), threshold)
+    return score(twin([latents, labels[:FEW]], training=True).numpy())
+
+
+renewed = with_new_numbers(gan, "batch_norm")
+show("threshold 0.5, new numbers", renewed)
 
 # %% [markdown]
 # The images are back, and nothing is traded: all is as if there were no threshold. That is BatchNorm again. The first
 # layer has no bias, so vectors half as long give outputs half as large, and BatchNorm, with the deviation of that
 # batch, divides the half out. All other layers get what they always get.
 #
-# (BigGAN has BatchNorm, too, and its numbers were computed anew for each threshold. But parts of its latent vector
-# also set the scales and shifts of each BatchNorm, beside a vector for the label, and no division takes that away:
-# `condition="hierarchical"`. Brock et al. report that even so many of their networks did not bear truncation, and add
-# a penalty against that, *orthogonal regularization*.)
-#
-# So here is a generator without normalization, in which short vectors stay short. It has LeakyReLU and other initial
-# weights to make up for that, the label as a one-hot vector beside the latent vector, and latent vectors of 16
-# numbers. With 64 numbers nearly all latent vectors are about equally long (lesson 02), and truncated ones are far
-# shorter than any that the generator has ever met; with fewer numbers their lengths differ more. To see what matters,
-# a second one has BatchNorm, and is otherwise alike:
+# So what should a short latent vector mean for a network that sees nothing else at that place? Let there be something
+# else. In this generator, the label stands beside the latent vector, one-hot as in section 1; all else is as before:
 
 # %%
-steady = new_gan(latent_dim=16, condition="concatenate", normalization="none")
-other = new_gan(latent_dim=16, condition="concatenate", normalization="batch")
-for trained in (steady, other):
-    learn(trained, train)
+steady = new_gan(condition="concatenate")
+learn(steady, train)
 everything = draw_with(4.0, steady)
 curve = [draw_with(threshold, steady) for threshold in (0.5, 0.75, 1.0)] + [everything]
-others = [draw_with(threshold, other) for threshold in (0.5, 0.75, 1.0, 4.0)]
 
 # %% tags=["picture-truncation"]
-lines = (("no normalization, 16 numbers", curve, plots.COLORS["fake"]),
-         ("BatchNorm, 16 numbers", others, plots.COLORS["real"]),
-         ("BatchNorm, 64 numbers", normalized, "gray"))
+lines = (("one-hot labels", curve, plots.COLORS["fake"]),
+         ("labels in BatchNorm", normalized, "gray"))
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
 for name, line, color in lines:
     recall, precision, distance, thresholds = (
@@ -549,18 +542,45 @@ right.set(xlabel="threshold", title="Fréchet distance", ylim=0);
 # %%
 fours = np.flatnonzero(labels[:FEW] == 4)[:20]
 some = np.concatenate([found["images"][fours] for found in (curve[0], curve[2], everything)])
-plots.image_grid(some, f"class {NAMES[4]}, no normalization: thresholds 0.5, 1 and 4", len(fours))
+plots.image_grid(some, f"class {NAMES[4]}, one-hot labels: thresholds 0.5, 1 and 4", len(fours))
 exercises.check("7.b", prediction)
 
 # %% [markdown]
-# *Left: without BatchNorm, precision rises as the threshold goes down, and recall falls; with it, both fall. Right:
-# Fréchet distances. Below: the lower the threshold, the more alike are the images.*
+# *Left: with one-hot labels, precision rises as the threshold goes down, and recall falls; with labels in BatchNorm,
+# both fall. Right: Fréchet distances. Below: the lower the threshold, the more alike are the images.*
 #
 # This is the trade. Without a threshold, precision is {{precision_of_all:.2f}} and recall {{recall_of_all:.2f}}; with
-# one of 1 they are {{precision_at_1:.2f}} and {{recall_at_1:.2f}}. Below that there is little left to gain: at 0.5
-# precision is {{precision_at_half:.2f}}, and recall {{recall_at_half:.2f}}. The Fréchet distance grows from
-# {{fid_of_all:.1f}} to {{fid_at_half:.0f}} meanwhile: it wants the spread of real images. Which point is the best
-# depends on what the images are for.
+# one of 1 they are {{precision_at_1:.2f}} and {{recall_at_1:.2f}}; with one of 0.5 precision is
+# {{precision_at_half:.2f}}, and recall {{recall_at_half:.2f}}. The Fréchet distance grows from {{fid_of_all:.1f}} to
+# {{fid_at_half:.0f}} meanwhile: it wants the spread of real images. Which point is the best depends on what the
+# images are for.
+#
+# Why does it work here? Each output of the first layer is $z W + V_y$. A low threshold shrinks the first part and
+# leaves the second one:
+
+# %%
+with steady.averaged_weights():
+    first = next(each for each in steady.generator.layers if isinstance(each, keras.layers.Dense))
+    W, V = np.split(first.kernel.numpy(), [LATENT_DIM])
+of_label, of_style = V.var(axis=0), np.sum(W**2, axis=0)
+shares = {}
+for threshold in (4.0, 1.0, 0.5):
+    spread = truncated(np.random.default_rng(0), (10_000,), threshold).var()
+    shares[threshold] = np.mean(of_label / (of_label + spread * of_style))
+    print(f"threshold {threshold}: {shares[threshold]:.0%} of the variance comes from the label")
+steady_renewed = with_new_numbers(steady, "concatenate")
+show("threshold 0.5, new numbers", steady_renewed)
+
+# %% [markdown]
+# Without a threshold, most of what the outputs vary by is style. With one of 0.5 it is mostly the label: the other
+# layers see what to draw, and little of how. BatchNorm cannot undo that, with stored numbers or with new ones. It
+# divides both parts by the same number, and the larger one stays the larger one. In `gan` the first layer gets the
+# latent vector and nothing else, so there was nothing to be larger than.
+#
+# (BigGAN has labels in BatchNorm, whose numbers are computed anew for each threshold. But parts of its latent vector
+# stand beside the label there, and also set scales and shifts, which nothing divides out: `condition="hierarchical"`.
+# Brock et al. report that even so many of their networks did not bear truncation, and add a penalty against that,
+# *orthogonal regularization*.)
 #
 # ### Exercise 7.5: how much truncation
 #
@@ -723,19 +743,20 @@ trained_live = {
 
 # %%
 truncation = {
-    "with BatchNorm, precision lost": (
+    "labels in BatchNorm, precision lost": (
         normalized[0]["precision"] - normalized[-1]["precision"], 0.1, 0.8),
-    "with BatchNorm and 16 numbers, precision lost": (
-        others[-1]["precision"] - others[0]["precision"], 0.05, 0.8),
-    "with numbers anew, distance": (float(renewed["fid"]), 0.5, 3),
-    "precision_of_all": (everything["precision"], 0.80, 0.92),
-    "recall_of_all": (everything["recall"], 0.5, 0.75),
+    "with new numbers, distance": (renewed["fid"], 0.5, 3),
+    "precision_of_all": (everything["precision"], 0.77, 0.89),
+    "recall_of_all": (everything["recall"], 0.65, 0.85),
     "precision_at_1": (curve[2]["precision"], 0.90, 1.0),
-    "recall_at_1": (curve[2]["recall"], 0.1, 0.35),
+    "recall_at_1": (curve[2]["recall"], 0.2, 0.5),
     "precision_at_half": (curve[0]["precision"], 0.90, 1.0),
     "recall_at_half": (curve[0]["recall"], 0.0, 0.1),
-    "fid_of_all": (float(everything["fid"]), 0.7, 4),
-    "fid_at_half": (float(curve[0]["fid"]), 8, 40),
+    "fid_of_all": (everything["fid"], 0.7, 3),
+    "fid_at_half": (curve[0]["fid"], 8, 40),
+    "label's share of the variance, no threshold": (shares[4.0], 0.05, 0.3),
+    "label's share of the variance, threshold 0.5": (shares[0.5], 0.5, 0.9),
+    "one-hot labels, new numbers, precision": (steady_renewed["precision"], 0.9, 1.0),
 }
 # %%
 by_way = {way: in_study(way, "fid").mean() for way in ways}
@@ -787,7 +808,8 @@ exercises.compare_results(
 # - Take the average of all ten one-hot vectors as a label. What does the generator draw?
 # - `DATASET = "fashion_mnist"`: which class is worst, and is it the classifier's fault? Compare with the real images'
 #   column.
-# - Which of the 16 numbers of `steady` changes what? Move one of them, keep the others at 0, for all ten labels.
+# - Truncate the latent vectors of a generator with 16 numbers, `new_gan(latent_dim=16, condition="concatenate")`. Is
+#   the trade another one?
 #
 # ## Sources
 #
