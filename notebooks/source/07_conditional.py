@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 07 Conditional generation
 #
-# Ask the generators of the lessons before for a seven: they cannot hear you. This lesson gives a GAN labels, so that
-# it can be asked. Then it finds out whether the answer is what was asked for, by counting. A GAN can ignore its
-# label, and a glance at good images does not show it.
+# Ask the generators of earlier lessons for a seven: they cannot hear you. This lesson gives a GAN labels, so that it
+# can be asked. Then it finds out whether the answer is what was asked for, by counting. A GAN can ignore its label,
+# and a glance at good images does not show it.
 #
 # After this lesson you can
 #
@@ -117,7 +117,7 @@ W, V = np.split(layer.kernel.numpy(), [LATENT_DIM])
 print("largest difference:", f"{np.abs(out - (z @ W + V[y])).max():.0e}")
 
 # %% [markdown]
-# Everything else the network has to make of this one bias. There are other ways:
+# The network must make everything else out of this one bias. There are other ways:
 #
 # - *Embedding*: multiply $z$ by a trained vector for the label.
 # - *Conditional BatchNorm* (after de Vries et al. 2017): after each normalization, where BatchNorm has one scale and
@@ -150,11 +150,14 @@ print("ten latent vectors and ten labels become", images.shape)
 # $$\log \frac{p(x \mid y)}{p_g(x \mid y)} = \log \frac{p(x)}{p_g(x)} + \log \frac{p(y \mid x)}{p_g(y \mid x)}$$
 #
 # The first part is for the image alone: any discriminator has it. The second one asks how well the label fits.
-# Classifiers compute that from the features $f(x)$ of their last layer but one, as $\log p(y \mid x) = u_y \cdot f(x)
-# - \log Z(x)$, with a vector $u_y$ for each class, and $Z(x)$ to make the sum of all classes 1. Take such a
-#   classifier for $p$, one with the same features for $p_g$, and subtract. The difference of two inner products is an
-#   inner product again, with a vector $v_y$. The difference of the $\log Z$ does not depend on the label, so it goes
-#   into the first part. If that is linear in the features, too, then
+# Classifiers compute that from the features $f(x)$ of their last layer but one, with a vector $u_y$ for each class:
+#
+# $$\log p(y \mid x) = u_y \cdot f(x) - \log Z(x)$$
+#
+# where $Z(x)$ makes the sum over all classes 1. Take such a classifier for $p$, one with the same features for $p_g$,
+# and subtract. The difference of two inner products is an inner product again, with a vector $v_y$. The difference of
+# the two logarithms does not depend on the label, so it goes into the first part. If that is linear in the features,
+# too, then
 #
 # $$\text{logit}(x, y) = w \cdot f(x) + b + v_y \cdot f(x)$$
 #
@@ -234,8 +237,8 @@ plots.image_grid(gan.generate(20, labels=7), f"asked for twenty of the class {NA
 # %% [markdown]
 # ## 4. Is it what was asked for?
 #
-# Good-looking sevens are not enough. Let the classifier of lesson 06 read images, equally many of each class, and
-# count.
+# Good-looking sevens are not enough. Let the classifier of lesson 06 read generated images, equally many of each
+# class, and count.
 #
 # ### Exercise 7.3: count what was asked for
 #
@@ -292,10 +295,10 @@ print(f"{'all together':46}{mine['fid']:17.1f}{real['fid']:11.1f}")
 # %% [markdown]
 # The digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}. Some classes are even read
 # better, and that is no merit: real digits have odd ones among them, which are hard to read, and which the generator
-# leaves out. That is why the distances are there. They tell that there is a way to go: {{fid:.1f}} for all together,
-# where as many new real images have {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real ones have
-# {{real_within:.1f}}. (Distances within a class are larger for real images, too: they are of a tenth of the images,
-# and small samples find larger distances, as in lesson 06.)
+# leaves out. That is why the distances are there. They show that there is still some way to go: {{fid:.1f}} for all
+# together, where as many new real images have {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real
+# ones have {{real_within:.1f}}. (Distances within a class are larger for real images, too: they are of a tenth of the
+# images, and small samples find larger distances, as in lesson 06.)
 #
 # ## 5. A label that is ignored
 #
@@ -343,9 +346,8 @@ plots.image_grid(style_and_label(deaf), "shuffled labels", CLASSES, axes[1]);
 #
 # Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the generator
 # no reason to listen. What is left is a GAN without labels: its distance is {{shuffled_fid:.1f}}, and GANs without
-# labels reach {{study_no_label:.1f}} in about the same time (section 8). Who looks at that number only, or at a page
-# of digits, sees nothing wrong. Three things show it:
-# 02. Who looks at that number only, or at a page of digits, sees nothing wrong. Three things show it:
+# labels reach {{study_no_label:.1f}} in about the same time (section 8). Anyone who looks only at that number, or at
+# a page of digits, sees nothing wrong. Three things show it:
 #
 # - count what was asked for: {{shuffled_asked:.1%}}, what chance gives,
 # - the distance *within* the classes: {{shuffled_within:.0f}} in place of {{within:.1f}},
@@ -493,8 +495,7 @@ plots.image_grid(some, "thresholds 4, 1.5, 1 and 0.5", 20);
 # Why here? Each layer of our generator but the last ends with BatchNorm. In use, that subtracts means and divides by
 # standard deviations that were averaged *in training*. Shorter latent vectors give outputs that vary less, and the
 # stored numbers no longer fit. So let it compute new ones, from the short vectors. With `training=True` BatchNorm
-# takes the means and deviations of the batch, here of all 2,000 images (and writes them down, so it shall be another
-# generator with the same weights):
+# takes the means and deviations of the batch, here of all 2,000 images (and writes them down, so we use a copy):
 
 # %%
 def with_new_numbers(trained, condition, threshold=0.5):
@@ -563,23 +564,29 @@ with steady.averaged_weights():
     first = next(each for each in steady.generator.layers if isinstance(each, keras.layers.Dense))
     W, V = np.split(first.kernel.numpy(), [LATENT_DIM])
 of_label, of_style = V.var(axis=0), np.sum(W**2, axis=0)
-shares = {}
+shares, left_over = {}, {}
 for threshold in (4.0, 1.0, 0.5):
     spread = truncated(np.random.default_rng(0), (10_000,), threshold).var()
-    shares[threshold] = np.mean(of_label / (of_label + spread * of_style))
-    print(f"threshold {threshold}: {shares[threshold]:.0%} of the variance comes from the label")
+    total = of_label + spread * of_style
+    shares[threshold] = np.mean(of_label / total)
+    left_over[threshold] = np.mean(np.sqrt(total / (of_label + of_style)))
+    print(f"threshold {threshold}: {shares[threshold]:4.0%} of the variance is the label's, the "
+          f"deviation is {left_over[threshold]:.2f} times that in training (`gan`: {spread**0.5:.2f})")
+
+# %%
 steady_renewed = with_new_numbers(steady, "concatenate")
 show("threshold 0.5, new numbers", steady_renewed)
 
 # %% [markdown]
-# Without a threshold, most of what the outputs vary by is style. With one of 0.5 it is mostly the label: the other
-# layers see what to draw, and little of how. BatchNorm cannot undo that, with stored numbers or with new ones. It
-# divides both parts by the same number, and the larger one stays the larger one. In `gan` the first layer gets the
-# latent vector and nothing else, so there was nothing to be larger than.
+# Without a threshold, most of what the outputs vary by is style; with one of 0.5, {{share_at_half:.0%}} is the label.
+# The other layers see what to draw, and less of how. New numbers for BatchNorm cannot undo that, as the last line
+# shows: they divide both parts alike. In `gan`, where the first layer gets the latent vector and nothing else,
+# dividing brings everything back. (Its classes have shifts of their own, too, but these come after the division.) And
+# the stored numbers fit better here, since the deviation falls less. That may be why these images stay whole.
 #
 # (BigGAN has labels in BatchNorm, whose numbers are computed anew for each threshold. But parts of its latent vector
-# stand beside the label there, and also set scales and shifts, which nothing divides out: `condition="hierarchical"`.
-# Brock et al. report that even so many of their networks did not bear truncation, and add a penalty against that,
+# stand beside the label there, and also set scales and shifts, after the division: `condition="hierarchical"`. Brock
+# et al. report that even so many of their networks could not be truncated, and add a penalty against that,
 # *orthogonal regularization*.)
 #
 # ### Exercise 7.5: how much truncation
@@ -604,9 +611,9 @@ exercises.check("7.5", (everything, chosen))
 # The GAN above had its label in BatchNorm and in a projection. A stored study, `benchmarks/conditional.py`, has the
 # other ways, with lesson 02's networks: each tried its settings for half a minute with one seed, and ran with the
 # best for one minute, with five new ones. (Time is counted in steps: as many as two otherwise idle cores make in that
-# time.) The last three rows add what BigGAN has at this scale: the hinge loss and spectral normalization of both
-# networks; then hierarchical latents, a part of the latent vector beside the label in each normalization; then
-# orthogonal regularization.
+# time.) The last three rows begin with BatchNorm and projection, and add what BigGAN has, at this scale: the hinge
+# loss and spectral normalization of both networks; then hierarchical latents, a part of the latent vector beside the
+# label in each normalization; then orthogonal regularization.
 
 # %%
 study = [row for row in data.stored_results("conditional") if row["seed"] in range(5)]
@@ -634,23 +641,22 @@ for way in ways:
 # *After a minute of training: the share of digits as asked for, of all and of the worst digit, and Fréchet distances,
 # of all together and within digits. Means and standard errors of five seeds; "no label" is lesson 02's GAN.*
 #
-# - **All of them listen**, and the worst digit tells them apart better than the mean. Labels in every BatchNorm obey
-#   best: a bias in the first layer can be lost on the way.
-# - **A projection draws better than concatenation**, with either generator. With one-hot vectors beside the latent
-#   vector the distance is {{study_projection:.2f}} after {{study_concatenation:.2f}}, with BatchNorm
-#   {{study_norm_projection:.2f}} after {{study_norm_concatenation:.2f}}. With BatchNorm more images are as asked for,
-#   too: {{asked_norm_projection:.1%}} after {{asked_norm_concatenation:.1%}}. (With one-hot vectors the two are
-#   closer: {{asked_projection:.1%}} and {{asked_concatenation:.1%}}.)
+# - **All of them listen.** With the same discriminator, more is as asked for if the label is in every BatchNorm: with
+#   a projection {{asked_norm_projection:.1%}} instead of {{asked_projection:.1%}}, with concatenation
+#   {{asked_norm_concatenation:.1%}} instead of {{asked_concatenation:.1%}}.
+# - **A projection draws better than concatenation**, with either generator: a distance of {{study_projection:.2f}}
+#   instead of {{study_concatenation:.2f}} where the generator has one-hot vectors, {{study_norm_projection:.2f}}
+#   instead of {{study_norm_concatenation:.2f}} where it has BatchNorm.
 # - **Labels can make better images.** The GAN without labels has a distance of {{study_no_label:.2f}} after the same
-#   time, and one-hot vectors with a projection have {{study_best_fid:.2f}}. But concatenation alone gains nothing: it
-#   matters how the discriminator uses what it is told.
-# - **The auxiliary classifier** does very well here: {{asked_auxiliary:.1%}}, at a distance of
+#   time, and one-hot vectors with a projection have {{study_best_fid:.2f}}. But concatenation gains nothing, and our
+#   `gan`'s networks little: they obey best, and others draw better.
+# - **The auxiliary classifier** does very well on both counts: {{asked_auxiliary:.1%}}, at a distance of
 #   {{study_auxiliary:.2f}}. It is another idea: the discriminator does not see the label, but learns to tell the
 #   class, and the generator is paid for images whose class is told. That rewards clear images, and for many classes
 #   it costs variety (Gong et al. 2019). Ten digits do not show it.
 # - **BigGAN's parts do not pay in a minute.** Hinge loss and spectral norms: {{study_hinge:.2f}}; hierarchical
 #   latents: {{study_hierarchical:.2f}}; with orthogonal regularization, whose steps take twice as long:
-#   {{study_orthogonal:.2f}}. They were made for large networks that train for days, and collapse without them.
+#   {{study_orthogonal:.2f}}. They were made for large networks, large images and days of training.
 #
 # ## 9. What is it good for? Rare classes
 #
@@ -665,7 +671,7 @@ for way in ways:
 # - or from 1,000 real images of each digit (*enough*): more is not to be had.
 #
 # Each of them also learns from images that are shifted and turned a little in every batch, which is the usual way to
-# make much of few images. The test set judges; each of the five seeds has other rare digits.
+# make much of few images. The test set judges; each of the five seeds has different rare digits.
 
 # %%
 rare_study = data.stored_results("rare_classes")
@@ -687,18 +693,18 @@ for moved in (False, True):
 # seeds.*
 #
 # - **Refilled by a GAN that learned from the images as they are, the set gains nothing**: {{rare_gan:.1f}}% of the
-#   rare digits are read right, and {{rare_nothing:.1f}}% without it. With moved images it even does harm,
-#   {{rare_gan_moved:.1f}}% after {{rare_nothing_moved:.1f}}%. That GAN has met each rare digit in one of 240 images.
-#   It hardly knows how to draw it, and what it draws in its name misleads.
-# - **Repeating the rare images gains more**, and costs nothing: {{rare_repeated:.1f}}%, and
-#   {{rare_repeated_moved:.1f}}% if they are moved.
+#   rare digits are read right, and {{rare_nothing:.1f}}% without it. If all images are moved, it does harm:
+#   {{rare_gan_moved:.1f}}% instead of {{rare_nothing_moved:.1f}}%. That GAN has met each rare digit in about one of
+#   240 images.
+# - **Repeating the rare images gains more**, and costs nothing: {{rare_repeated:.1f}}%. Moving alone gains nothing,
+#   but repeated images that are moved are not the same ones again: {{rare_repeated_moved:.1f}}%.
 # - **Refilled by a GAN that learned from repeated images**, the set is about as good as with the repeated images
 #   themselves, {{rare_both:.1f}}%. If all images are moved, it is behind them: {{rare_both_moved:.1f}}%.
 # - Nothing comes near 1,000 real images: {{rare_enough:.1f}}%.
 #
 # What a GAN knows of a rare digit, it knows from the same 30 images. It can lend them slants and strokes of other
-# digits, but it makes mistakes, too, and shifting and turning real images makes none. So before you refill a data set
-# with generated images, try the cheap ways, with several seeds.
+# digits, but it makes mistakes, too. So before you refill a data set with generated images, try to repeat and move
+# the real ones, with several seeds.
 #
 # ## 10. At your fingertips
 #
@@ -755,7 +761,7 @@ truncation = {
     "fid_of_all": (everything["fid"], 0.7, 3),
     "fid_at_half": (curve[0]["fid"], 8, 40),
     "label's share of the variance, no threshold": (shares[4.0], 0.05, 0.3),
-    "label's share of the variance, threshold 0.5": (shares[0.5], 0.5, 0.9),
+    "share_at_half": (shares[0.5], 0.5, 0.9),
     "one-hot labels, new numbers, precision": (steady_renewed["precision"], 0.9, 1.0),
 }
 # %%
@@ -809,7 +815,7 @@ exercises.compare_results(
 # - `DATASET = "fashion_mnist"`: which class is worst, and is it the classifier's fault? Compare with the real images'
 #   column.
 # - Truncate the latent vectors of a generator with 16 numbers, `new_gan(latent_dim=16, condition="concatenate")`. Is
-#   the trade another one?
+#   the trade-off different?
 #
 # ## Sources
 #
