@@ -307,6 +307,26 @@ def test_a_blank_inside_a_formula_is_not_done():
     assert judge("3.2", lambda real, fake, a, b: tf.reduce_mean(...)).status == "todo"
 
 
+def with_a_blank_in_a_list(latents, labels, classes):
+    return np.concatenate([latents, ...], axis=1)
+
+
+def with_a_blank_that_does_nothing(rng, shape, threshold):
+    draws = rng.normal(size=shape)
+    ...
+    return draws
+
+
+def with_an_index(latents, labels, classes):
+    return latents[..., :2]
+
+
+def test_a_function_that_still_holds_the_blank_is_not_done():
+    assert judge("7.1", with_a_blank_in_a_list).status == "todo"
+    assert judge("7.4", with_a_blank_that_does_nothing).status == "todo"
+    assert judge("7.1", with_an_index).status == "wrong"
+
+
 def test_the_blanks_of_diagnoses_and_experiments():
     for id in ("1.5", "6.5"):
         assert judge(id, {letter: ... for letter in "ABCD"}).status == "todo"

@@ -1,6 +1,7 @@
 """The stored lessons keep what the course promises."""
 
 import json
+import re
 
 import pytest
 
@@ -15,3 +16,13 @@ NOTEBOOKS += sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 def test_the_stored_run_kept_to_the_lessons_minutes(path):
     stored = json.loads(path.read_text(encoding="utf-8"))["metadata"]["gan_course"]
     assert round(stored["minutes"]) <= MINUTES[path.stem[:2]]
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.parent.name == "notebooks"], ids=lambda path: path.stem)
+def test_in_a_learners_notebook_nothing_is_done_yet(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    texts = ["".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in outputs]
+    boxes = re.findall(r"^(?:Exercise|Prediction) \d\.\w, .*$", "\n".join(texts), re.MULTILINE)
+    assert boxes or path.stem.startswith("00")
+    assert [box for box in boxes if not box.endswith(("not done yet", "no prediction yet"))] == []
