@@ -18,7 +18,9 @@ def test_the_stored_run_kept_to_the_lessons_minutes(path):
     assert round(stored["minutes"]) <= MINUTES[path.stem[:2]]
 
 
-@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.parent.name == "notebooks"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if p.parent.name == "notebooks"], ids=lambda path: path.stem
+)
 def test_in_a_learners_notebook_nothing_is_done_yet(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
