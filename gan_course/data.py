@@ -377,13 +377,12 @@ def load_unpaired(name, split="train", size=None, fallback=None):
             name = "digits_to_color"
     digits = load("mnist", split, fallback)
     middle = len(digits) // 2
-    to_a, to_b = (
-        lambda part, made=made: _resized(made(part.images), size) for made in _TRANSLATIONS[name]
-    )
+    to_a, to_b = _TRANSLATIONS[name]
     pair = []
     for part, own, other in ((digits[:middle], to_a, to_b), (digits[middle:], to_b, to_a)):
-        partner = other(part) if split == "test" else None
-        pair.append(dataclasses.replace(part, images=own(part), partner=partner, name=name))
+        images = _resized(own(part.images), size)
+        partner = _resized(other(part.images), size) if split == "test" else None
+        pair.append(dataclasses.replace(part, images=images, partner=partner, name=name))
     return tuple(pair)
 
 
@@ -462,11 +461,11 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
     if not aligned:
         import tensorflow as tf
 
-        steps = max(-(-len(each) // batch_size) for each in (a, b))
-        kinds = (
+        kinds = [
             each.batches(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
             for i, each in enumerate((a, b))
-        )
+        ]
+        steps = -(-max(len(a), len(b)) // batch_size)
         return _ahead(tf.data.Dataset.zip(*kinds).take(steps))
     if a.images.shape[:3] != b.images.shape[:3]:
         raise ValueError(

@@ -1129,9 +1129,8 @@ class CycleGAN(_Game):
                 identity weight where the two kinds have other shapes.
         """
         loss = losses.get(loss)
-        weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
-        for name, value in weights.items():
-            checks.check_number(name, value)
+        cycle_weight = checks.check_number("cycle_weight", cycle_weight)
+        identity_weight = checks.check_number("identity_weight", identity_weight)
         shapes = self.a_to_b.input_shape[1:], self.b_to_a.input_shape[1:]
         if identity_weight and shapes[0] != shapes[1]:
             raise ValueError(

@@ -264,7 +264,7 @@ def test_a_loss_object_is_taken_too():
 # The learning rate
 
 
-def test_the_rate_stays_and_then_falls_to_nothing(tmp_path):
+def test_the_rate_stays_and_then_falls_to_nothing():
     schedule = training.ConstantThenLinear(2e-4, steps=200)
     found = [float(schedule(step)) for step in (0, 50, 100, 150, 199, 200, 300)]
     np.testing.assert_allclose(found, [2e-4, 2e-4, 2e-4, 1e-4, 2e-6, 0, 0], rtol=1e-4, atol=1e-10)

@@ -904,3 +904,5 @@ def test_partners_stay_together_and_are_augmented_alike():
     assert not np.allclose(*whole)
     with pytest.raises(ValueError, match="as many images of the same height and width"):
         data.batches_of_two(a, numbered(5), 2, aligned=True)
+    with pytest.raises(ValueError, match="batch_size must be an integer from 1 to 6"):
+        data.batches_of_two(a, b, 0)

@@ -175,20 +175,10 @@ def _check(id, answer, goes_on=False):
         with _captured() as printed, _time_limit(TIME_LIMIT), _exit_is_an_error():
             if answer is ...:
                 raise Todo
-            try:
-                message = entry.judge(answer)
-            except Exception:
-                if _has_blank(answer):
-                    raise Todo from None
-                raise
+            message = entry.judge(answer)
         result, shown = Result(id, "right", message), [message]
-    except Todo:
-        result = Result(id, "todo", "Not done yet: replace the ... with your answer.")
-        shown = [result.message]
-    except NotYet as wrong:
-        result = Result(id, "wrong", wrong.message, wrong.hint or "".join(entry.hints[:1]))
-        pairs = (("expected", wrong.expected), ("came", wrong.came))
-        shown = [wrong.message, *(pair for pair in pairs if pair[1] is not None), result.hint]
+    except (Todo, NotYet) as wrong:
+        result, shown = _not_right(entry, answer, wrong)
     result = dataclasses.replace(result, printed=printed.getvalue())
     if goes_on and result.status != "right":
         shown.append("The lesson goes on with the course's own answer.")
@@ -197,6 +187,17 @@ def _check(id, answer, goes_on=False):
     if result.status != "right" and os.environ.get("GAN_COURSE_STRICT") == "1":
         raise ExerciseNotSolved(f"{id}: {result.status}: {result.message} {result.hint}")
     return result
+
+
+def _not_right(entry, answer, wrong):
+    """What to say of an answer that was not accepted, and what to show of it."""
+    if isinstance(wrong, Todo) or _has_blank(answer):
+        result = Result(entry.id, "todo", "Not done yet: replace the ... with your answer.")
+        return result, [result.message]
+    hint = wrong.hint or "".join(entry.hints[:1])
+    pairs = (("expected", wrong.expected), ("came", wrong.came))
+    shown = [wrong.message, *(pair for pair in pairs if pair[1] is not None), hint]
+    return Result(entry.id, "wrong", wrong.message, hint), shown
 
 
 def _has_blank(answer):
