@@ -51,7 +51,8 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
 	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \
-			guidelines stabilizers mode_collapse stacked_mnist conditional rare_classes cycle_speed quality_time); do \
+			guidelines stabilizers mode_collapse stacked_mnist conditional rare_classes cycle_speed \
+			translation horse2zebra quality_time); do \
 		$(PY) -m benchmarks.$$name; done
 
 check: lint ## lint, and see that the stored notebooks are true to their sources

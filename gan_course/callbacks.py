@@ -51,8 +51,11 @@ class SampleGrid(keras.callbacks.Callback):
         """The frames as an animated GIF, see `plots.film`."""
         return plots.film(self.frames, seconds, scale)
 
+    def _images(self):
+        return self.model.generate_evenly(self.count, self.seed)
+
     def _take(self, epoch, logs):
-        images = self.model.generate_evenly(self.count, self.seed)
+        images = self._images()
         self.frames.append(plots.tile(images, self.columns))
         self.epochs.append(epoch)
         self._show(images, self._title(epoch, logs))
@@ -60,7 +63,7 @@ class SampleGrid(keras.callbacks.Callback):
     def _title(self, epoch, logs):
         seconds = time.monotonic() - self._begin
         left = seconds / epoch * (self.params["epochs"] - epoch) if epoch else None
-        named = [name for name in ("d_loss", "g_loss") if name in logs]
+        named = [name for name in ("d_loss", "g_loss", "cycle_loss") if name in logs]
         losses = "".join(f", {name} {logs[name]:.2f}" for name in named)
         times = f"{seconds:.0f} s" + (f", about {left:.0f} s left" if left else "")
         return f"after epoch {epoch} of {self.params['epochs']}{losses}  ({times})"
@@ -80,6 +83,41 @@ class SampleGrid(keras.callbacks.Callback):
             self._handle = display(figure, display_id=True)
         else:
             self._handle.update(figure)
+
+
+class TranslationGrid(SampleGrid):
+    """Show what a CycleGAN makes of some images while it trains, and keep the pictures as a film.
+
+    Three rows: the images, their translations, and what becomes of those on the way back.
+
+    Args:
+        images: float32 (n, height, width, channels) in [-1, 1], of the kind that is translated.
+        direction: "a_to_b" or "b_to_a".
+        every: as in `SampleGrid`.
+
+    Attributes:
+        frames, epochs: as in `SampleGrid`.
+
+    Raises:
+        ValueError: another direction.
+
+    Example:
+        grid = callbacks.TranslationGrid(test_a.images[:10])
+        cycle.fit(batches, epochs=8, callbacks=[grid], verbose=0)
+    """
+
+    def __init__(self, images, direction="a_to_b", every=1):
+        if direction not in ("a_to_b", "b_to_a"):
+            raise ValueError(f"direction must be 'a_to_b' or 'b_to_a', came {direction!r}.")
+        super().__init__(count=3 * len(images), columns=len(images), every=every)
+        self.images, self.direction = images, direction
+
+    def _images(self):
+        back = "b_to_a" if self.direction == "a_to_b" else "a_to_b"
+        made = self.model.translate(self.images, self.direction)
+        rows = [self.images, made, self.model.translate(made, back)]
+        channels = max(row.shape[-1] for row in rows)  # gray images beside colored ones
+        return np.concatenate([np.broadcast_to(r, (*r.shape[:3], channels)) for r in rows])
 
 
 class FrechetScore(keras.callbacks.Callback):

@@ -1163,10 +1163,9 @@ class CycleGAN(_Game):
         )
         with tf.GradientTape() as tape:
             fake_b, fake_a = self.a_to_b(real_a, training=True), self.b_to_a(real_b, training=True)
-            back_a, back_b = self.b_to_a(fake_b, training=True), self.a_to_b(fake_a, training=True)
             g_loss = self._fooling_loss(judge_a, real_a, fake_a)
             g_loss += self._fooling_loss(judge_b, real_b, fake_b)
-            cycle_loss = _difference(real_a, back_a) + _difference(real_b, back_b)
+            cycle_loss = self.cycle_loss(real_a, real_b, fake_a, fake_b)
             identity_loss = self._identity_loss(real_a, real_b)
             g_cost = g_loss + self.cycle_weight * (
                 cycle_loss + self.identity_weight * identity_loss
@@ -1189,6 +1188,19 @@ class CycleGAN(_Game):
         ):
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def cycle_loss(self, real_a, real_b, fake_a, fake_b):
+        """How far images are from themselves there and back; both halves, for both generators.
+
+        Args:
+            real_a, real_b: (batch, height, width, channels), of either kind.
+            fake_a, fake_b: what `b_to_a` made of `real_b`, and `a_to_b` of `real_a`.
+
+        Returns:
+            tf.Tensor: (), the sum of two mean absolute differences.
+        """
+        back_a, back_b = self.b_to_a(fake_b, training=True), self.a_to_b(fake_a, training=True)
+        return _difference(real_a, back_a) + _difference(real_b, back_b)
 
     def _identity_loss(self, real_a, real_b):
         """How far each generator changes images that are of its kind already."""

@@ -46,6 +46,11 @@ def backwards(classes):
     return there, back
 
 
+def tried(*found):
+    """What the lesson gives to the check: the CycleGAN's result, and (pairs, error) of others."""
+    return {"error": 0.08}, [{"pairs": pairs, "error": error} for pairs, error in found]
+
+
 RIGHT = {
     "8.1": [
         lambda x, y: LinearRegression().fit(x, y).predict(x),
@@ -54,6 +59,11 @@ RIGHT = {
     "8.2": [recursive, with_jumps],
     "8.3": [cycle_in_tensorflow, halves(lambda left: np.abs(left).mean(axis=(1, 2, 3)).mean())],
     "8.4": [backwards, lambda n: (np.roll(np.arange(n), 1), np.roll(np.arange(n), -1))],
+    "8.5": [
+        tried((20, 0.11), (40, 0.07)),
+        tried((1_000, 0.05), (64, 0.06), (32, 0.09), (10, 0.2)),
+        tried((np.int64(30), np.float32(0.081)), (50, np.float32(0.079)), (40, 0.085)),
+    ],
 }
 
 WRONG = {
@@ -93,5 +103,14 @@ WRONG = {
         (lambda n: ([1, 0, *range(2, n)],) * 2, "Wrong everywhere"),
         (lambda n: (np.roll(np.arange(n), 1),) * 2, "Where does `there` put"),
         (lambda n: np.roll(np.arange(n), 1), "return there, back"),
+    ],
+    "8.5": [
+        (tried((10, 0.2), (20, 0.1)), "More pairs"),
+        (tried((1_000, 0.05), (500, 0.06)), "Fewer pairs"),
+        (tried((10, 0.2), (1_000, 0.05)), "Try the middle"),
+        (tried(), "learn_from_pairs(count)"),
+        (50, "learn_from_pairs(count)"),
+        (({"error": 0.08}, [0.1]), "learn_from_pairs(count)"),
+        (({"error": 0.6}, tried((20, 0.1), (40, 0.07))[1]), "Run the lesson in full"),
     ],
 }

@@ -140,6 +140,32 @@ def test_sample_grid_refuses_every_zero():
         callbacks.SampleGrid(every=0)
 
 
+class Inverting:
+    """In place of a CycleGAN: to b colors are inverted, to a they are halved."""
+
+    def translate(self, images, direction):
+        made = -images if direction == "a_to_b" else images / 2
+        return made.mean(axis=-1, keepdims=True) if direction == "b_to_a" else made
+
+
+def test_translation_grid_shows_there_and_back():
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 3, 3, 3)).astype("float32")
+    grid = callbacks.TranslationGrid(images)
+    grid.set_model(Inverting())
+    grid.set_params({"epochs": 1})
+    grid.on_train_begin()
+    gray = np.repeat(-images.mean(axis=-1, keepdims=True) / 2, 3, axis=-1)
+    expected = plots.tile(np.concatenate([images, -images, gray]), 4)
+    np.testing.assert_array_equal(grid.frames[0], expected)
+    grid.on_epoch_end(0, {"cycle_loss": 0.5})
+    assert grid.epochs == [0, 1] and "cycle_loss 0.50" in grid._title(1, {"cycle_loss": 0.5})
+
+
+def test_translation_grid_refuses_another_direction():
+    with pytest.raises(ValueError, match="'a_to_b' or 'b_to_a', came 'b to a'"):
+        callbacks.TranslationGrid(IMAGES, "b to a")
+
+
 # Scores while training
 
 HELD_OUT = np.random.default_rng(0).normal(np.linspace(-0.8, 0.8, 9), 0.2, (40, 9))

@@ -18,6 +18,7 @@ from gan_course.exercises import (
     lesson05,
     lesson06,
     lesson07,
+    lesson08,
 )
 from gan_course.exercises.checker import ExerciseNotSolved, answer, check, hint, progress
 from gan_course.exercises.results import ResultsOutOfRange, compare_results
@@ -37,5 +38,6 @@ __all__ = [
     "lesson05",
     "lesson06",
     "lesson07",
+    "lesson08",
     "progress",
 ]

@@ -1,8 +1,42 @@
-"""Lesson 08, CycleGAN: recoloring, receptive fields, the cycle loss, and what it cannot see."""
+"""Lesson 08, CycleGAN: recoloring, patches, the cycle loss, what it cannot see, what pairs do."""
 
 import numpy as np
 
-from gan_course.exercises.checker import NotYet, as_array, call, compare, exercise, need_function
+from gan_course.exercises.checker import (
+    NotYet,
+    Todo,
+    as_array,
+    call,
+    compare,
+    exercise,
+    need_function,
+    need_result,
+    prediction,
+)
+
+prediction(
+    "8.a",
+    "what becomes of the digits",
+    right="a",
+    why="No loss asks for it. But these networks change an image place by place, from what lies "
+    "near: keeping the strokes is the easiest way to something that the other network can undo.",
+    others={
+        "b": "No loss has anything against it. But to draw another digit in its place, a network "
+        "must recognize the digit first, and these learn something simpler sooner.",
+        "c": "The way back must find the same digit again. From a random one, nothing can.",
+    },
+)
+prediction(
+    "8.b",
+    "who notices the wrong translation",
+    right="c",
+    why="What it makes are real images, and each of them comes back as it was. Only the truth "
+    "tells, and in practice there is none.",
+    others={
+        "a": "They are shown nothing but real images, as often as real ones come.",
+        "b": "It compares an image with itself, there and back. What it was in between is free.",
+    },
+)
 
 # 8.1: the best recoloring, to be held against
 
@@ -226,3 +260,55 @@ def judge_wrong_pair(answer):
                 "Where does `there` put the 0? That is where `back` must have it.",
             )
     return "No discriminator and no cycle loss has anything to say against it."
+
+
+# 8.5: an experiment, judged by what was measured
+
+
+@exercise(
+    "8.5",
+    "how few pairs are enough",
+    solution=None,
+    hints=(
+        "Try 10 and 1,000. One of them is better than the CycleGAN, and one is not?",
+        "Halve the larger number as long as its error stays below the CycleGAN's.",
+        "tried = [learn_from_pairs(count) for count in (25, 50, 100)], or other counts of which "
+        "each is twice the one before",
+    ),
+)
+def judge_pairs(answer):
+    without, tried = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, answer)
+    if tried is ...:
+        raise Todo
+    again = "tried = [learn_from_pairs(count) for count in (..., ...)]"
+    if not isinstance(tried, (list, tuple)) or not tried:
+        raise NotYet("A list of results was expected.", came=str(tried)[:80], hint=again)
+    for each in tried:
+        need_result(each, {"pairs", "error"}, of=("a training", "learn_from_pairs"), hint=again)
+    need_result(without, {"error"}, of=("the CycleGAN", "judge"), hint="Give its result, too.")
+    bar = float(without["error"])
+    if bar > 0.2:
+        raise NotYet(
+            "The CycleGAN has not learned enough to be held against.",
+            "an error below 0.2",
+            f"{bar:.3f}",
+            "Run the lesson in full, with MNIST and without GAN_COURSE_FAST.",
+        )
+    found = sorted((int(each["pairs"]), float(each["error"])) for each in tried)
+    came = ", ".join(f"{error:.3f} with {pairs:,} pairs" for pairs, error in found)
+    enough = [pairs for pairs, error in found if error < bar]
+    if not enough:
+        raise NotYet("None of them is enough.", f"an error below {bar:.3f}", came, "More pairs.")
+    too_few = [pairs for pairs, error in found if error >= bar and pairs < min(enough)]
+    if not too_few:
+        raise NotYet(
+            "Fewer may do.", f"a smaller count with an error above {bar:.3f}", came, "Fewer pairs."
+        )
+    if min(enough) > 2 * max(too_few):
+        raise NotYet(
+            "Where between them does it turn?",
+            "one count that is enough, and one that is not and at least half of it",
+            came,
+            "Try the middle.",
+        )
+    return f"Between {max(too_few):,} and {min(enough):,} pairs: {came}."
