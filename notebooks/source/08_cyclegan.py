@@ -90,9 +90,9 @@ plots.image_grid(train_b.images[:24], "b", 24, axes[1]);
 # A translation from a to b must color the ink, paint the ground, and lean. How wrong it is, we count as the mean
 # absolute difference from the truth, over all pixels, which go from -1 to 1.
 #
-# What can be had without learning anything? Leave the images as they are. Or recolor them: make each pixel's new color
-# from its old one, everywhere in the same way, a matrix times the three colors and a shift. That cannot paint waves,
-# and it cannot move ink. The best recoloring is the bar that a translation has to clear.
+# What can be had without learning anything? Leave the images as they are. Or recolor them: make each pixel's new
+# color from its old one, everywhere in the same way, a matrix times the three colors and a shift. That cannot paint
+# waves, and it cannot move ink. The best recoloring is the bar that a translation has to clear.
 #
 # ### Exercise 8.1: the best recoloring
 #
@@ -142,11 +142,12 @@ for name, kind, way in (("a to b", test_a, "a_to_b"), ("b to a", test_b, "b_to_a
 # kind a, and a discriminator tells them from real images of kind b. `b_to_a` has a discriminator of its own.
 #
 # These discriminators do not judge an image as a whole. They are convolutions only, and what comes out is a map of
-# logits. Each sees one square of pixels, a *patch*, and judges whether that is real (Isola et al. 2017). That takes few
-# weights, it works for images of any size, and it judges what a translation is mostly about: ink, ground, strokes.
+# logits. Each sees one square of pixels, a *patch*, and judges whether that is real (Isola et al. 2017). That takes
+# few weights, it works for images of any size, and it judges what a translation is mostly about: ink, ground,
+# strokes.
 #
-# How large is a patch? Count back from the output. One number of a layer's output sees as many numbers of its input as
-# the kernel is wide. Two neighbors see a kernel and a stride more.
+# How large is a patch? Count back from the output. One number of a layer's output sees as many numbers of its input
+# as the kernel is wide. Two neighbors see a kernel and a stride more.
 #
 # ### Exercise 8.2: what a patch discriminator sees
 #
@@ -176,12 +177,12 @@ for halvings in (1, 2, 3, 4):
           f"{judge_of_patches.output_shape[1:3]} patches of a 128 x 128 image")
 
 # %% [markdown]
-# The paper takes 70 pixels, for photos of 256. We take two halvings. Their 34 pixels are more than our images have, so
-# here each of the 7 x 7 logits sees nearly a whole digit, each from another place.
+# The paper takes 70 pixels, for photos of 256. We take two halvings. Their 34 pixels are more than our images have,
+# so here each of the 7 x 7 logits sees nearly a whole digit, each from another place.
 #
-# The generators are convolutions, too: two that halve the image, residual blocks, and two steps back up. At the border
-# of an image, a convolution needs pixels that are not there. Zeros are usual. They are easy to see, for the network as
-# for us. A mirrored border looks like the rest, and the generators have that:
+# The generators are convolutions, too: two that halve the image, residual blocks, and two steps back up. At the
+# border of an image, a convolution needs pixels that are not there. Zeros are usual. They are easy to see, for the
+# network as for us. A mirrored border looks like the rest, and the generators have that:
 
 # %% tags=["picture-border"]
 flat = np.ones((1, 28, 28, 1))  # an image without any feature
@@ -191,8 +192,8 @@ mirrored = keras.layers.Conv2D(1, 7, **mean)(models.ReflectionPadding(3)(flat)) 
 plots.image_grid(np.stack([zeros[0], mirrored[0]]) * 2 - 1, "a mean over 7 x 7 pixels", 2, scale=3);
 
 # %% [markdown]
-# *A white image after a convolution that takes means. Left, zeros around it: a dark frame. Right, mirrored: nothing is
-# seen of the border.*
+# *A white image after a convolution that takes means. Left, zeros around it: a dark frame. Right, mirrored: nothing
+# is seen of the border.*
 #
 # ## 3. There and back
 #
@@ -206,7 +207,8 @@ plots.image_grid(np.stack([zeros[0], mirrored[0]]) * 2 - 1, "a mean over 7 x 7 p
 #
 # ### Exercise 8.3: the cycle loss
 #
-# **Write it** for NumPy arrays: `a` and `b` are batches of images, `a_to_b` and `b_to_a` are functions of such batches.
+# **Write it** for NumPy arrays: `a` and `b` are batches of images, `a_to_b` and `b_to_a` are functions of such
+# batches.
 
 # %% exercise="8.3"
 def my_cycle_loss(a, b, a_to_b, b_to_a):
@@ -381,7 +383,14 @@ exercises.check("8.a", prediction)
 # %% [markdown]
 # *Rows 1 to 3: gray digits, what became of them, the truth. Rows 4 to 6: the other way round.*
 #
-# RESULTTEXT
+# **It has learned to translate**: to color, to paint waves, and to lean, without a pair. The pixel errors are
+# {{error_there:.3f}} and {{error_back:.3f}}, {{share_there:.0%}} and {{share_back:.0%}} of the best recoloring's.
+# {{kept_there:.1%}} and {{kept_back:.1%}} of the digits are kept; of the true translations the classifiers read
+# {{truth_kept_there:.1%}} and {{truth_kept_back:.1%}} right. The distances tell that it is not perfect: on the way to
+# gray {{distance_back:.1f}}, where the true translations have {{truth_distance_back:.1f}}.
+#
+# (The sizes of the distances for color and gray cannot be compared with each other: they are measured with two
+# classifiers.)
 #
 # ## 6. Reading the curves
 
@@ -390,7 +399,7 @@ _, axes = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
 epochs = np.arange(1, EPOCHS + 1)
 axes[0].plot(epochs, history["d_loss"], color=plots.COLORS["real"], label="discriminators' losses")
 axes[0].plot(epochs, history["g_loss"], "--", color=plots.COLORS["fake"], label="generators' losses")
-axes[0].axhline(1, color=plots.COLORS["real"], linewidth=0.8, linestyle=":")
+axes[0].axhline(0.5, color=plots.COLORS["real"], linewidth=0.8, linestyle=":")
 axes[0].axhline(0.25, color=plots.COLORS["fake"], linewidth=0.8, linestyle=":")
 axes[0].set(xlabel="epoch", ylim=0, title="Both games together")
 axes[0].legend()
@@ -398,7 +407,15 @@ axes[1].plot(epochs, history["cycle_loss"], color=plots.COLORS["other"])
 axes[1].set(xlabel="epoch", ylim=0, title="Cycle loss, both halves together");
 
 # %% [markdown]
-# CURVETEXT
+# Least squares games have their draw elsewhere than lesson 01's. If a discriminator says 0.5 to everything, its loss
+# is 0.25 and the generator's 0.125; there are two games, so the dotted lines are at 0.5 and 0.25. At the end of this
+# run the losses were {{d_loss:.2f}} and {{g_loss:.2f}}: the discriminators still tell some patches, and that is
+# healthy. (At 0 and 1 they would have won, and the generators would learn nothing more.) As ever, these curves do not
+# say how good the images are.
+#
+# The cycle loss fell to {{cycle_end:.2f}} for both halves together, the last part of it while the learning rate fell.
+# It does not say how good the translation is, either. Two generators that do nothing have a cycle loss of 0. So read
+# it together with the games: it should fall *while* the generators hold their own.
 #
 # ## 7. What the cycle loss cannot see
 #
@@ -425,9 +442,9 @@ def my_wrong_pair(classes):
 wrong_pair = exercises.answer("8.4", my_wrong_pair)
 
 # %% [markdown]
-# Now make it a translation of images. Each test image of kind a gets a test image of kind b for a partner, of the digit
-# that your list says, and no image is taken twice. Two generators that know this list of partners translate from one to
-# the other and back.
+# Now make it a translation of images. Each test image of kind a gets a test image of kind b for a partner, of the
+# digit that your list says, and no image is taken twice. Two generators that know this list of partners translate
+# from one to the other and back.
 #
 # **Prediction 8.b.** Who will notice that it is wrong?
 #
@@ -475,29 +492,29 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
                  "a, made into b, and back: nothing is lost", 10);
 
 # %% [markdown]
-# **Neither of them.** What the wrong pair makes of an image is a real image. To the discriminators that is better than
-# anything our generators make ({{cost_wrong:.2f}} against {{cost_learned:.2f}}), the Fréchet distance is that of other
-# real images ({{distance_wrong:.1f}} against {{distance_learned:.1f}}), and the error there and back is
-# {{cycle_wrong:.0f}}: nothing is lost. By all that a CycleGAN is trained with, this is the better translation. Only the
-# truth objects: the pixel error is {{error_wrong:.2f}}, and {{kept_wrong:.1%}} of the digits are kept.
+# **Neither of them.** What the wrong pair makes of an image is a real image. To the discriminators that is better
+# than anything our generators make ({{cost_wrong:.2f}} against {{cost_learned:.2f}}), the Fréchet distance is that of
+# other real images ({{distance_wrong:.1f}} against {{distance_learned:.1f}}), and the error there and back is
+# {{cycle_wrong:.0f}}: nothing is lost. By all that a CycleGAN is trained with, this is the better translation. Only
+# the truth objects: the pixel error is {{error_wrong:.2f}}, and {{kept_wrong:.1%}} of the digits are kept.
 #
 # So the losses do not say which translation is meant. What keeps the wrong one away? Two things together:
 #
 # - **The cycle loss** rules out every translation that loses something: the digits must be found again. (The next
 #   section shows what happens without it.)
-# - **The networks** choose among those that are left, and they learn what is simple for them. To paint, to color and to
-#   shift strokes, the same way for all digits, is simple. To make a 4 of each 3 takes a network that knows a 3, and has
-#   a 4 ready for it. Galanti et al. (2018) hold that this is why such translations come out right at all: among
-#   translations that fit, the simplest is the one that people mean, more often than not.
+# - **The networks** choose among those that are left, and they learn what is simple for them. To paint, to color and
+#   to shift strokes, the same way for all digits, is simple. To make a 4 of each 3 takes a network that knows a 3,
+#   and has a 4 ready for it. Galanti et al. (2018) hold that this is why such translations come out right at all:
+#   among translations that fit, the simplest is the one that people mean, more often than not.
 #
 # It is no guarantee. Where the simplest translation is not the one you mean, nothing in the losses will tell you.
 #
 # ## 8. What is each part worth?
 #
-# A stored study, `benchmarks/translation.py`, trains for the same {{study_steps:,}} steps with three seeds, and changes
-# one thing at a time. *With pairs* has the same networks, but no cycle: each training image has its partner, and the
-# difference from it is what the generator pays for, beside the discriminator (*pix2pix* is like that, Isola et al.
-# 2017).
+# A stored study, `benchmarks/translation.py`, trains for the same {{study_steps:,}} steps with three seeds, and
+# changes one thing at a time. *With pairs* has the same networks, but no cycle: each training image has its partner,
+# and the difference from it is what the generator pays for, beside the discriminator (*pix2pix* is like that, Isola
+# et al. 2017).
 
 # %%
 words = {
@@ -534,11 +551,14 @@ for way, name in words.items():
 # - **Without the cycle loss the digits are lost.** {{study_kept_no_cycle:.0%}} are kept, which is chance, and the
 #   images are not good either: the distance is {{study_distance_no_cycle:.0f}} on the way to gray, instead of
 #   {{study_distance_lesson:.1f}}. What the cycle loss asks for holds the whole training up.
-# - **The identity loss** IDENTITYTEXT
-# - **The pool** POOLTEXT
+# - **The identity loss** does a little harm here: an error of {{study_share_identity:.0f}}% of a recoloring's,
+#   instead of {{study_share_lesson:.0f}}%. It asks each generator to leave images of the other kind alone, and a
+#   generator that is used to leaving things alone moves less.
+# - **The pool** makes no difference that three seeds would show ({{study_share_no_pool:.0f}}%). It is insurance
+#   against games that go round in circles, and ours do not.
 # - **U-Nets do not learn to lean.** Their error is {{study_share_unet:.0f}}% of a recoloring's. They keep the digits,
-#   {{study_kept_unet:.1%}}, and the cycle loss is content. A U-Net hands the image across to its last layers; to leave
-#   strokes in their places is simplest for it. There it is, the translation that is consistent and not meant.
+#   {{study_kept_unet:.1%}}, and the cycle loss is content. A U-Net hands the image across to its last layers; to
+#   leave strokes in their places is simplest for it. There it is, the translation that is consistent and not meant.
 # - **Pairs are worth a lot**: an error of {{study_share_pairs:.0f}}% of a recoloring's, instead of
 #   {{study_share_lesson:.0f}}%.
 #
@@ -556,6 +576,7 @@ def learn_from_pairs(count):
     generator = models.resnet_generator(SHAPE_A, SHAPE_B[-1], width=WIDTH, blocks=BLOCKS)
     rate = keras.optimizers.schedules.PolynomialDecay(RATES[0], steps, 0.0)
     generator.compile(keras.optimizers.Adam(rate), "mean_absolute_error", steps_per_execution=5)
+    assert count <= len(test_b), f"There are {len(test_b):,} pairs to learn from."
     order = np.random.default_rng(0).integers(0, count, steps * BATCH_SIZE)
     pairs = test_b.partner[order], test_b.images[order]
     generator.fit(*pairs, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
@@ -564,7 +585,7 @@ def learn_from_pairs(count):
 
 
 # %%
-few = [learn_from_pairs(count) for count in (1, 10, 1_000)]
+few = [learn_from_pairs(count) for count in (1, 10, COUNT // 5)]
 for each in few:
     print(f"{each['pairs']:5,} pairs: error {each['error']:.3f}")
 print(f"no pair, CycleGAN: {found['a_to_b']['error']:.3f}")
@@ -597,8 +618,8 @@ exercises.check("8.5", (found["a_to_b"], tried))
 #
 # What to expect was measured by `benchmarks/horse2zebra.py`: after {{photo_minutes:.1f}} minutes, PHOTONUMBERS
 #
-# The paper's own recipe is `FOR_A_GPU`: photos of 256 x 256, and 200 epochs of 1,334 steps. Put it into `recipe`. (It is
-# written down here from the paper, with the weights translated, and not tried: that would take days on a CPU.)
+# The paper's own recipe is `FOR_A_GPU`: photos of 256 x 256, and 200 epochs of 1,334 steps. Put it into `recipe`. (It
+# is written down here from the paper, with the weights translated, and not tried: that would take days on a CPU.)
 
 # %%
 def new_photo_cycle(side, generator, width, depth, rate, weights, steps):
@@ -619,8 +640,9 @@ def new_photo_cycle(side, generator, width, depth, rate, weights, steps):
     return photo_cycle
 
 
-FOR_A_CPU = {"side": 128, "generator": models.unet_generator, "width": 32, "depth": 5,
-             "rate": 1e-3, "weights": (1.0, 0.0), "steps": runtime.budget(full=4_000, fast=2)}
+FOR_A_CPU = {"side": runtime.budget(full=128, fast=16), "generator": models.unet_generator,
+             "width": 32, "depth": runtime.budget(full=5, fast=2), "rate": 1e-3, "weights": (1.0, 0.0),
+             "steps": runtime.budget(full=4_000, fast=2)}
 FOR_A_GPU = {"side": 256, "generator": models.resnet_generator, "width": 64, "depth": 9,
              "rate": 2e-4, "weights": (5.0, 0.5), "steps": 200 * 1_334}  # the paper's
 
@@ -649,6 +671,9 @@ trained_live = {
     "kept_back": (way_back["kept"], 0.94, 1),
     "share_there": (way_there["share"], 0.2, 0.5),
     "share_back": (way_back["share"], 0.2, 0.5),
+    "d_loss": (history["d_loss"][-1], 0.1, 0.5),
+    "g_loss": (history["g_loss"][-1], 0.25, 0.9),
+    "cycle_end": (history["cycle_loss"][-1], 0.05, 0.2),
     "error_there": (way_there["error"], 0.05, 0.12),
     "error_back": (way_back["error"], 0.05, 0.11),
     "distance_there": (way_there["distance"], 0.1, 1),
@@ -679,6 +704,8 @@ stored = {
     "study_distance_no_cycle": (in_study("no cycle", "distance", "b_to_a").mean(), 50, 300),
     "study_distance_lesson": (in_study("lesson", "distance", "b_to_a").mean(), 0.5, 4),
     "study_share_lesson": (share["lesson"], 25, 50),
+    "study_share_identity": (share["identity"], share["lesson"], 60),
+    "study_share_no_pool": (share["no pool"], 25, 50),
     "study_share_unet": (share["U-Net"], 55, 100),
     "study_kept_unet": (in_study("U-Net", "kept", "a_to_b").mean(), 0.9, 1),
     "study_share_pairs": (share["pairs"], 5, 25),
@@ -695,8 +722,8 @@ exercises.compare_results({**trained_live, **blind, **stored}, comparable=len(tr
 # - Set `CYCLE_WEIGHT` to 20. What does the generator do first, and does it ever learn to lean?
 # - Put U-Nets in (`models.unet_generator`), and look at what comes out. Why is the cycle loss content?
 # - Leave all fives out of the training images of kind a. What becomes of a five of kind b?
-# - Add a little noise to translated images before they go back. How much do the images that come back get worse? Large
-#   CycleGANs hide what they need for the way back in faint patterns (Chu et al. 2017).
+# - Add a little noise to translated images before they go back. How much do the images that come back get worse?
+#   Large CycleGANs hide what they need for the way back in faint patterns (Chu et al. 2017).
 #
 # ## Sources
 #
@@ -713,8 +740,8 @@ exercises.compare_results({**trained_live, **blind, **stored}, comparable=len(tr
 # - C. Chu, A. Zhmoginov, M. Sandler, *CycleGAN, a Master of Steganography*, 2017,
 #   [arXiv:1712.02950](https://arxiv.org/abs/1712.02950).
 # - T. Galanti, L. Wolf, S. Benaim, *The Role of Minimal Complexity Functions in Unsupervised Learning of Semantic
-#   Mappings*, 2018, [arXiv:1709.00074](https://arxiv.org/abs/1709.00074): why the simplest translation tends to be the
-#   right one.
+#   Mappings*, 2018, [arXiv:1709.00074](https://arxiv.org/abs/1709.00074): why the simplest translation tends to be
+#   the right one.
 
 # %%
 exercises.progress(8)
