@@ -30,11 +30,11 @@ prediction(
     "8.b",
     "who notices the wrong translation",
     right="c",
-    why="What it makes are real images, and each of them comes back as it was. Only the truth "
-    "tells, and in practice there is none.",
+    why="All that it makes are real images. Only the truth tells, and in practice there is none.",
     others={
-        "a": "They are shown nothing but real images, as often as real ones come.",
-        "b": "It compares an image with itself, there and back. What it was in between is free.",
+        "a": "They are shown nothing but real images.",
+        "b": "It compares two sets of images, and these are both real. Which of them belongs to "
+        "which, it does not ask.",
     },
 )
 
