@@ -184,9 +184,9 @@ for halvings in (1, 2, 3, 4):
 # of the 7 x 7 logits the middle ones see the whole digit, and those in the corners a part of it.
 #
 # The generators are convolutions, too: two that halve the image, then *residual blocks*, which add what they compute
-# to what they got, and two that double it again. At the border of an image, a convolution needs pixels that are not
-# there. Zeros are usual. They are easy to see, for the network as for us. A mirrored border looks like the rest, and
-# the generators have that:
+# to what they got, and two that double it again. *Instance normalization* follows each but the last: BatchNorm for
+# each image alone. At the border of an image, a convolution needs pixels that are not there. Zeros are usual. They
+# are easy to see, for the network as for us. A mirrored border looks like the rest, and the generators have that:
 
 # %% tags=["picture-border"]
 flat = np.full((1, 28, 28, 1), 0.6)  # an image without any feature
