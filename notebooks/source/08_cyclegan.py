@@ -181,7 +181,8 @@ for halvings in (1, 2, 3, 4):
 
 # %% [markdown]
 # The paper takes 70 pixels, for photos of 256. We take two halvings. Their 34 pixels are more than our images have:
-# of the 7 x 7 logits the middle ones see the whole digit, and those in the corners a part of it.
+# of the 7 x 7 logits the middle ones see the whole digit, and those in the corners a part of it. (Their normalization
+# lets something of the rest in, too: a mean and a deviation of each map.)
 #
 # The generators are convolutions, too: two that halve the image, then *residual blocks*, which add what they compute
 # to what they got, and two that double it again. *Instance normalization* follows each but the last: BatchNorm for
@@ -534,7 +535,7 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
 # changes one thing at a time. *U-Nets* are other generators: they hand each layer's output across to the layer of the
 # same size on the way back up (Ronneberger et al. 2015). The last row changes more. *With pairs* has the same
 # networks, but no cycle: each of the 60,000 training images comes with its partner, and the generator pays for the
-# difference from it, and to the discriminator. (*pix2pix*, Isola et al. 2017, is much like that, but its
+# difference from it, and for what the discriminator says. (*pix2pix*, Isola et al. 2017, is much like that, but its
 # discriminator sees the input, too.)
 
 # %%
