@@ -61,7 +61,7 @@ WAYS = {
     "no cycle": Way("without the cycle loss", weights=(0.0,)),
     "identity": Way("with the identity loss", identity_weight=0.5),
     "no pool": Way("judged on new images only", pool_size=0),
-    "U-Net": Way("with U-Nets as generators", generator="unet"),
+    "U-Net": Way("with U-Nets as generators", generator="unet", rates=(1e-3, 1e-3)),
     "pairs": Way(
         "learned from pairs, without a cycle", weights=(5.0, 50.0), rates=(1e-3, 1e-3), paired=True
     ),
