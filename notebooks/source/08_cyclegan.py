@@ -652,7 +652,7 @@ exercises.check("8.5", (by_cycle, tried))
 # What to expect, `benchmarks/horse2zebra.py` measured in one training of {{photo_minutes:.0f}} minutes. A classifier
 # that was trained on real photos, and errs, too, reads {{photo_as_zebra:.0%}} of the translated horses as zebras (of
 # real horses {{photo_real_horse:.0%}}), and {{photo_as_horse:.0%}} of the translated zebras as horses (of real zebras
-# {{photo_real_zebra:.0%}}). PHOTOTASTE
+# {{photo_real_zebra:.0%}}). Fewer than half pass, but it took minutes.
 #
 # Here the identity loss is on, and it has to be. Without it, the same networks took another way: they learned to make
 # *negatives*, dark for light. After 500 steps, a photo and its translation had a correlation of
