@@ -515,7 +515,8 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
 # than anything our generators make ({{cost_wrong:.2f}} against {{cost_learned:.2f}}), the Fréchet distance is that of
 # other real images ({{distance_wrong:.1f}} against {{distance_learned:.1f}}), and the error there and back is
 # {{cycle_wrong:.0f}}: nothing is lost. By all that a CycleGAN is trained with, this is the better translation. Only
-# the truth objects: the pixel error is {{error_wrong:.2f}}, and {{kept_wrong:.1%}} of the digits are kept.
+# the truth objects: {{kept_wrong:.1%}} of the digits are kept, and the pixel error is {{error_wrong:.2f}} instead of
+# {{error_there:.2f}}. (That is below the best recoloring's, since the ground is right everywhere.)
 #
 # So the losses do not say which translation is meant, and no distance between sets of images does. What keeps the
 # wrong one away? Two things together:
@@ -732,7 +733,7 @@ sections_7_and_9 = {
     "distance_learned": (ours["a_to_b"]["distance"], 0.1, 1),
     "distance_wrong": (wrong["a_to_b"]["distance"], 0, ours["a_to_b"]["distance"]),
     "cycle_wrong": (wrong["a_to_b"]["cycle"], 0, 0),
-    "error_wrong": (wrong["a_to_b"]["error"], 0.2, 0.5),
+    "error_wrong": (wrong["a_to_b"]["error"], 0.12, 0.3),
     "kept_wrong": (wrong["a_to_b"]["kept"], 0, 0.03),
     "few_1": (few[0]["error"], 0.25, 0.35),
     "few_10": (few[1]["error"], 0.12, 0.25),
