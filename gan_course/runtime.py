@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))  # first and last version of Python that is supported
-MEMORY_GB = 4  # what the largest lesson needs, with JupyterLab beside it
+MEMORY_GB = 6  # what the largest lesson needs, with JupyterLab beside it
 DISK_GB = 1  # the data sets and a learner's own files, once everything is installed
 
 
