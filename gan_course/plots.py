@@ -151,7 +151,8 @@ def film(frames, seconds=6.0, scale=2):
         raise ValueError("frames must hold at least one picture, came none. Train first.")
     pictures = [
         Picture.fromarray(frame)
-        .quantize(32)  # 32 shades: a third of the size, and hardly a difference to see
+        # 32 shades of gray are a third of the size, and hardly a difference to see
+        .quantize(32 if frame.ndim == 2 else 128)
         .resize((frame.shape[1] * scale, frame.shape[0] * scale), Picture.Resampling.NEAREST)
         for frame in frames
     ]

@@ -18,8 +18,8 @@
 #
 # - translate between two kinds of images without a single pair,
 # - say what each part of a CycleGAN is for, and what it is worth,
-# - build a translation that all its losses find perfect, and that is wrong everywhere,
-# - say how few pairs would have done as well.
+# - build a translation that all its losses prefer to the learned one, and that gets every digit wrong,
+# - say how few pairs would have given as small an error.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores, {{train_minutes:.1f}} of them for training. Of the
 # translated digits, a classifier reads {{kept_there:.1%}} as the digit that they were, and on the way back
@@ -73,9 +73,9 @@ PHOTOS = runtime.budget(full="", fast="digits_to_color")  # section 10: "horse2z
 # ## 1. Two kinds of images
 #
 # Half of MNIST's images stay gray: kind *a*. The others become kind *b*: the digits lean to the right, in warm ink,
-# on a ground of blue and green waves, always the same ink and the same waves. All ten digits are in both halves, but
-# no image is. (Gray images have three channels here, too, all equal.) Only for the test images do we keep `partner`,
-# what each should become.
+# on a ground of blue and green waves, always the same ink and the same waves. Both halves hold all ten digits, but no
+# image is in both. (Gray images have three channels here, too, all equal.) Only for the test images do we keep
+# `partner`: the same digit as an image of the other kind.
 
 # %% tags=["picture-kinds"]
 train_a, train_b = data.load_unpaired(PAIR, fallback="digits")
@@ -236,9 +236,9 @@ cycle_loss = exercises.answer("8.3", my_cycle_loss)
 # - **A pool of older images.** The discriminators do not learn from the newest images only. Half of the generated
 #   images that they see come from a pool of 50 older ones, so that they do not forget old mistakes.
 # - **An identity loss.** A generator that is given an image of the kind it makes should leave it as it is. That keeps
-#   colors where nothing else does, in paintings for instance. Ours is off: for digits it does not help (section 8),
-#   for photos it is needed (section 10). The paper gives the cycle loss a weight of 10, which is 5 here, as our
-#   games' losses carry a factor of one half. For these digits 1 does better.
+#   colors where nothing else does, in paintings for instance. Ours is off: for digits it does not help (section 8);
+#   with photos our networks went wrong without it (section 10). The paper gives the cycle loss a weight of 10, which
+#   is 5 here, as our games' losses carry a factor of one half. For these digits 1 does better.
 
 # %%
 def new_cycle(steps=EPOCHS * STEPS, cycle_weight=CYCLE_WEIGHT):
@@ -401,11 +401,12 @@ exercises.check("8.a", prediction)
 # %% [markdown]
 # *Rows 1 to 3: gray digits, what became of them, the truth. Rows 4 to 6: the other way round.*
 #
-# **It has learned to translate**: to color, to paint waves, and to lean, without a pair. The pixel errors are
-# {{error_there:.3f}} and {{error_back:.3f}}, {{share_there:.0%}} and {{share_back:.0%}} of the best recoloring's.
-# {{kept_there:.1%}} and {{kept_back:.1%}} of the digits are kept; of the true translations the classifiers read
-# {{truth_kept_there:.1%}} and {{truth_kept_back:.1%}} right. The distances show that it is not perfect: on the way to
-# gray {{distance_back:.1f}}, where the true translations have {{truth_distance_back:.1f}}.
+# **Nearly all digits stay what they are, and the CycleGAN has learned to translate**: to color, to paint waves, and
+# to lean, without a pair. The pixel errors are {{error_there:.3f}} and {{error_back:.3f}}, {{share_there:.0%}} and
+# {{share_back:.0%}} of the best recoloring's. {{kept_there:.1%}} and {{kept_back:.1%}} of the digits are kept; of the
+# true translations the classifiers read {{truth_kept_there:.1%}} and {{truth_kept_back:.1%}} right. The distances
+# show that it is not perfect: on the way to gray {{distance_back:.1f}}, where the true translations have
+# {{truth_distance_back:.1f}}.
 #
 # (The sizes of the distances for color and gray cannot be compared with each other: they are measured with two
 # classifiers.)
@@ -511,12 +512,14 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
                  "a, made into b, and back: nothing is lost", 10);
 
 # %% [markdown]
-# **Neither of them.** What the wrong pair makes of an image is a real image. To the discriminators that is better
-# than anything our generators make ({{cost_wrong:.2f}} against {{cost_learned:.2f}}), the Fréchet distance is that of
-# other real images ({{distance_wrong:.1f}} against {{distance_learned:.1f}}), and the error there and back is
+# **Neither of them.** What the wrong pair makes of an image is a real image. On the way to color, the discriminator
+# finds that better than what our generator makes (a cost of {{cost_wrong:.2f}} against {{cost_learned:.2f}}), and on
+# the way to gray no worse ({{cost_wrong_gray:.2f}} against {{cost_learned_gray:.2f}}). The Fréchet distance is that
+# of other real images ({{distance_wrong:.2f}} against {{distance_learned:.2f}}), and the error there and back is
 # {{cycle_wrong:.0f}}: nothing is lost. By all that a CycleGAN is trained with, this is the better translation. Only
-# the truth objects: {{kept_wrong:.1%}} of the digits are kept, and the pixel error is {{error_wrong:.2f}} instead of
-# {{error_there:.2f}}. (That is below the best recoloring's, since the ground is right everywhere.)
+# the truth objects: {{kept_wrong:.1%}} of the digits are kept, and the pixel errors are {{error_wrong:.2f}} and
+# {{error_wrong_gray:.2f}} instead of {{error_there:.2f}} and {{error_back:.2f}}. (The first is below the best
+# recoloring's, since the ground is right everywhere.)
 #
 # So the losses do not say which translation is meant, and no distance between sets of images does. What keeps the
 # wrong one away? Two things together:
@@ -563,29 +566,30 @@ def both(way, key, form, times=(1, 1)):
 
 # %%
 in_percent = [100 / bar[direction]["recolored"] for direction in ("a_to_b", "b_to_a")]
-print(f"{'':25}{'% of recoloring':>19}{'kept, %':>27}{'distance':>25}{'there and back':>33}")
+print(f"{'':22}{'% of recoloring':>20}{'kept, %':>26}{'distance':>26}{'there and back':>32}")
 for way, name in words.items():
-    print(f"{name:25}{both(way, 'error', '.0f', in_percent):>19}"
-          f"{both(way, 'kept', '.1f', (100, 100)):>27}{both(way, 'distance', '.1f'):>25}"
-          f"{both(way, 'cycle', '.3f'):>33}")
+    print(f"{name:22}{both(way, 'error', '.0f', in_percent):>20}"
+          f"{both(way, 'kept', '.1f', (100, 100)):>26}{both(way, 'distance', '.1f'):>26}"
+          f"{both(way, 'cycle', '.3f'):>32}")
 
 # %% [markdown]
 # *Test images, a to b / b to a: means and standard errors of three seeds.*
 #
 # - **Without the cycle loss the digits are lost.** {{study_kept_no_cycle:.0%}} are kept, which is chance, and the
-#   images are not good either: the distance is {{study_distance_no_cycle:.0f}} on the way to gray, instead of
+#   images are not good either: the distance is {{study_distance_no_cycle:.1f}} on the way to gray, instead of
 #   {{study_distance_lesson:.1f}}. (The settings were chosen for training with it.)
 # - **The identity loss** does not help here: with it the error is {{study_share_identity:.0f}}% of a recoloring's,
-#   and {{study_share_lesson:.0f}}% without it (means of both directions). Each step takes a third longer.
+#   and {{study_share_lesson:.0f}}% without it (means of both directions).
 # - **The pool** does not help either: without it the error is {{study_share_no_pool:.0f}}%, smaller for each of the
 #   seeds. But with batches of 16 the 50 images in it are only some six steps old; in the paper, whose batches hold
 #   one image, they are about a hundred steps old.
 # - **U-Nets move ink badly**: their errors are {{study_unet_there:.0f}}% and {{study_unet_back:.0f}}% of a
 #   recoloring's. (They have learning rates of their own; with the lesson's they do worse.) The distance shows it,
-#   too, {{study_distance_unet:.1f}} instead of {{study_distance_color:.1f}} on the way to color. A U-Net hands
-#   strokes across to its last layers, in their places. To color them there is easier than to move them. The cycle
-#   loss does not mind: gray digits come back with an error of {{study_cycle_unet:.3f}}, smaller than with residual
-#   blocks ({{study_cycle_lesson:.3f}}).
+#   too, {{study_distance_unet:.1f}} instead of {{study_distance_color:.1f}} on the way to color. A likely reason: a
+#   U-Net hands strokes across to its last layers, in their places, where it is easier to color them than to move
+#   them. Half of the cycle loss does not see it: gray digits come back with an error of {{study_cycle_unet:.3f}},
+#   smaller than with residual blocks ({{study_cycle_lesson:.3f}}). The other half is larger, {{study_back_unet:.3f}}
+#   instead of {{study_back_lesson:.3f}}.
 # - **Pairs are worth a lot**: an error of {{study_share_pairs:.0f}}% of a recoloring's, instead of
 #   {{study_share_lesson:.0f}}%. (That error is what they were trained on. But more digits are kept, and the distances
 #   are smaller, too.)
@@ -614,9 +618,9 @@ def learn_from_pairs(count):
 
 
 # %%
-few = [learn_from_pairs(count) for count in (1, 10, COUNT // 5)]
+few = [learn_from_pairs(count) for count in (1, 10, COUNT // 50, COUNT // 5)]
 for each in few:
-    print(f"{each['pairs']:5,} pairs: error {each['error']:.3f}, kept {each['kept']:.1%}")
+    print(f"{each['pairs']:5,} pair(s): error {each['error']:.3f}, kept {each['kept']:.1%}")
 by_cycle = found["a_to_b"]
 print(f"no pair, CycleGAN: error {by_cycle['error']:.3f}, kept {by_cycle['kept']:.1%}")
 
@@ -638,10 +642,11 @@ tried = [learn_from_pairs(count) for count in (40, 80)]
 exercises.check("8.5", (by_cycle, tried))
 
 # %% [markdown]
-# One pair leaves an error of {{few_1:.2f}}, ten pairs {{few_10:.2f}}, a thousand {{few_1000:.3f}}. **A few dozen
-# pairs do what 60,000 images without pairs did.** This translation does the same to every digit, so a few show it.
-# But whoever has thousands of images of both kinds and could make fifty pairs by hand should try that first. For
-# horses and zebras nobody can: that is what a CycleGAN is for.
+# Ten pairs leave an error of {{few_10:.2f}}, a hundred {{few_100:.3f}}. **In pixel error, somewhere between ten and a
+# hundred pairs do what 60,000 images without pairs did.** In digits kept they do not: {{few_kept_1000:.1%}} even with
+# a thousand pairs, {{kept_there:.1%}} without any. This translation does the same to every digit, so a few show it.
+# But whoever has thousands of images of both kinds, and could make a hundred pairs by hand, should try that first.
+# For horses and zebras nobody can: that is what a CycleGAN is for.
 #
 # ## 10. Horses and zebras
 #
@@ -651,14 +656,16 @@ exercises.check("8.5", (by_cycle, tried))
 # watch six horses. The generators are U-Nets, whose steps are cheap: stripes need no strokes moved.
 #
 # What to expect, `benchmarks/horse2zebra.py` measured in one training of {{photo_minutes:.0f}} minutes. A classifier
-# that was trained on real photos, and errs, too, reads {{photo_as_zebra:.0%}} of the translated horses as zebras (of
-# real horses {{photo_real_horse:.0%}}), and {{photo_as_horse:.0%}} of the translated zebras as horses (of real zebras
-# {{photo_real_zebra:.0%}}). Fewer than half pass, but it took minutes.
+# that was trained on real photos, and errs, too, reads {{photo_as_zebra:.1%}} of the translated horses as zebras (of
+# real horses {{photo_real_horse:.1%}}), and {{photo_as_horse:.1%}} of the translated zebras as horses (of real zebras
+# {{photo_real_zebra:.1%}}). Fewer than half pass, but it took minutes.
 #
-# Here the identity loss is on, and it has to be. Without it, the same networks took another way: they learned to make
-# *negatives*, dark for light. After 500 steps, a photo and its translation had a correlation of
-# {{photo_negative:.2f}}; with the identity loss it is {{photo_positive:.2f}}. The cycle loss has nothing against it:
-# the negative of a negative is the photo. That is section 7, and nobody had to build it.
+# Here the identity loss is on. Without it, the same networks took another way: they learned to make *negatives*, dark
+# for light. After {{photo_negative_steps:.0f}} steps, photos of horses and their translations had a correlation of
+# {{photo_negative:.2f}}; with the identity loss it is {{photo_positive:.2f}} after {{photo_steps:,}} steps. (So
+# photos change little there, which is safe, and a reason why not more of them pass.) The cycle loss has nothing
+# against negatives: the negative of a negative is the photo. To that loss it is as good as section 7's wrong pair,
+# and nobody had to build it.
 #
 # `FOR_A_GPU` is close to what the authors published: photos of 256 x 256 pixels, residual blocks, 200 epochs of 1,334
 # steps. Set `recipe = FOR_A_GPU` to use it. (It is untested: it would take days on a CPU.)
@@ -682,6 +689,7 @@ def new_photo_cycle(side, generator, width, depth, rate, weights, steps):
     return photo_cycle
 
 
+# %%
 FOR_A_CPU = {"side": runtime.budget(full=128, fast=16), "generator": models.unet_generator,
              "width": 32, "depth": runtime.budget(full=5, fast=2), "rate": 1e-3, "weights": (1.0, 0.5),
              "steps": runtime.budget(full=2_000, fast=2)}
@@ -730,14 +738,17 @@ trained_live = {
 sections_7_and_9 = {
     "cost_learned": (costs["a_to_b", "learned"], 0.05, 0.5),
     "cost_wrong": (costs["a_to_b", "wrong"], 0.02, costs["a_to_b", "learned"]),
+    "cost_learned_gray": (costs["b_to_a", "learned"], 0.05, 0.5),
+    "cost_wrong_gray": (costs["b_to_a", "wrong"], 0.02, costs["b_to_a", "learned"] + 0.02),
     "distance_learned": (ours["a_to_b"]["distance"], 0.1, 1),
     "distance_wrong": (wrong["a_to_b"]["distance"], 0, ours["a_to_b"]["distance"]),
     "cycle_wrong": (wrong["a_to_b"]["cycle"], 0, 0),
     "error_wrong": (wrong["a_to_b"]["error"], 0.12, 0.3),
+    "error_wrong_gray": (wrong["b_to_a"]["error"], 0.25, 0.5),
     "kept_wrong": (wrong["a_to_b"]["kept"], 0, 0.03),
-    "few_1": (few[0]["error"], 0.25, 0.35),
-    "few_10": (few[1]["error"], 0.12, 0.25),
-    "few_1000": (few[2]["error"], 0.04, 0.06),
+    "few_10": (few[1]["error"], way_there["error"], 0.25),
+    "few_100": (few[2]["error"], 0.04, way_there["error"]),
+    "few_kept_1000": (few[3]["kept"], 0.9, way_there["kept"]),
 }
 
 # %%
@@ -756,6 +767,8 @@ stored = {
     "study_unet_back": (in_percent[1] * in_study("U-Net", "error", "b_to_a").mean(), 60, 150),
     "study_distance_unet": (in_study("U-Net", "distance", "a_to_b").mean(), 1, 50),
     "study_cycle_unet": (in_study("U-Net", "cycle", "a_to_b").mean(), 0, 0.1),
+    "study_back_unet": (in_study("U-Net", "cycle", "b_to_a").mean(), 0.1, 0.2),
+    "study_back_lesson": (in_study("lesson", "cycle", "b_to_a").mean(), 0, 0.1),
     "study_cycle_lesson": (in_study("lesson", "cycle", "a_to_b").mean(), 0, 0.1),
     "study_share_pairs": (share["pairs"], 5, 25),
 }
@@ -764,10 +777,12 @@ stored = {
 photo, negative = data.stored_results("horse2zebra")
 photos_stored = {
     "photo_minutes": (photo["minutes"], 2, 8),
-    "photo_as_zebra": (photo["translated horse read as the other"], 0, 1),
+    "photo_as_zebra": (photo["translated horse read as the other"], 0.2, 0.5),
     "photo_real_horse": (photo["real horse read as the other"], 0, 0.3),
-    "photo_as_horse": (photo["translated zebra read as the other"], 0, 1),
+    "photo_as_horse": (photo["translated zebra read as the other"], 0.2, 0.5),
     "photo_real_zebra": (photo["real zebra read as the other"], 0, 0.4),
+    "photo_steps": (photo["steps"], FOR_A_CPU["steps"], 2_000),
+    "photo_negative_steps": (negative["steps"], 500, 500),
     "photo_positive": (photo["horse and translation correlate"], 0.5, 1),
     "photo_negative": (negative["horse and translation correlate"], -1, -0.5),
 }
@@ -783,7 +798,8 @@ exercises.compare_results(
 # - `PAIR = "digits_to_outlines"`: the bar does not fit (it is stored for colors), but the other numbers do. What does
 #   the way back have to invent?
 # - Set `CYCLE_WEIGHT` to 20. What does the generator do first, and does it ever learn to lean?
-# - Put U-Nets in (`models.unet_generator`), and look at what comes out. Why is the cycle loss content?
+# - Put U-Nets in (`models.unet_generator`), and look at what comes out. Which half of the cycle loss is content with
+#   that?
 # - Leave all fives out of the training images of kind a. What becomes of a five of kind b?
 # - Add a little noise to translated images before they go back. How much do the images that come back get worse?
 #   CycleGANs can hide what they need for the way back in faint patterns (Chu et al. 2017).
@@ -794,6 +810,10 @@ exercises.compare_results(
 #   Networks*, 2017, [arXiv:1703.10593](https://arxiv.org/abs/1703.10593): CycleGAN, and the photos of section 10.
 # - P. Isola, J.-Y. Zhu, T. Zhou, A. Efros, *Image-to-Image Translation with Conditional Adversarial Networks*, 2017,
 #   [arXiv:1611.07004](https://arxiv.org/abs/1611.07004): pix2pix, and discriminators of patches.
+# - O. Ronneberger, P. Fischer, T. Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*, 2015,
+#   [arXiv:1505.04597](https://arxiv.org/abs/1505.04597).
+# - D. Ulyanov, A. Vedaldi, V. Lempitsky, *Instance Normalization: The Missing Ingredient for Fast Stylization*, 2016,
+#   [arXiv:1607.08022](https://arxiv.org/abs/1607.08022).
 # - X. Mao, Q. Li, H. Xie, R. Lau, Z. Wang, S. Smolley, *Least Squares Generative Adversarial Networks*, 2017,
 #   [arXiv:1611.04076](https://arxiv.org/abs/1611.04076).
 # - A. Shrivastava, T. Pfister, O. Tuzel, J. Susskind, W. Wang, R. Webb, *Learning from Simulated and Unsupervised
