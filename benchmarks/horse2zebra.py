@@ -16,13 +16,12 @@ from benchmarks.tables import RESULTS, Table
 from gan_course import data, models, runtime, training
 
 SIDE, WIDTH, HALVINGS, RATE, STEPS = 128, 32, 5, 1e-3, 2_000  # as in lesson 08
-IDENTITY = 0.5  # the identity weight
-TRAININGS = ((IDENTITY, STEPS), (0.0, 500))  # 500 steps are enough to see what goes wrong without
+TRAININGS = ((0.5, STEPS), (0.0, 500))  # identity weight, steps: 500 show what goes wrong without
 KEYS = ("identity_weight", "steps", "seed")
 READ_SIDE, READ_STEPS = 64, 800  # of the classifier
 
 
-def train(horses, zebras, identity_weight=IDENTITY, steps=STEPS, seed=0):
+def train(horses, zebras, identity_weight, steps, seed):
     """A CycleGAN as lesson 08 has it, for photos a little larger than `SIDE`."""
     runtime.set_seed(seed)
     shape = (SIDE, SIDE, 3)

@@ -23,7 +23,7 @@ STEPS, BATCH_SIZE = 2_400, 16
 WIDTH, BLOCKS = 16, 3  # of the generators; the discriminators have twice that width
 SEEDS, TRIAL_SEED = (0, 1, 2), 100
 KEYS = ("way", "weight", "seed")
-DIRECTIONS = {"a_to_b": "to color", "b_to_a": "to gray"}
+DIRECTIONS = ("a_to_b", "b_to_a")  # to color, to gray
 
 
 class Paired(training.CycleGAN):
@@ -68,11 +68,11 @@ WAYS = {
 }
 
 
-def build(name, weight, seed, side=28, steps=STEPS):
+def build(name, weight, seed, steps=STEPS):
     """The four networks and their losses, ready to train."""
     way = WAYS[name]
     runtime.set_seed(seed)
-    shape = (side, side, 3)
+    shape = (28, 28, 3)
 
     def generator():
         if way.generator == "unet":
