@@ -87,7 +87,8 @@ def measure(method, round_number, steps=STEPS, blocks=BLOCKS, **sizes):
     rng = np.random.default_rng(0)
     shape = (8, *four[0].input_shape[1:])
     kinds = [rng.uniform(-1, 1, shape).astype("float32") for _ in range(2)]
-    batches = tf.data.Dataset.from_tensor_slices(tuple(kinds)).batch(1).repeat()
+    batches = tf.data.Dataset.from_tensor_slices(tuple(kinds)).batch(1, drop_remainder=True)
+    batches = batches.repeat()
     if method == "TensorFlow's tutorial":
         step = Tutorial(*four).step
     else:
