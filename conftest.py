@@ -20,7 +20,7 @@ _FIRST_OUTPUT_SECONDS = 60  # nbval gives up after 5, which a busy machine needs
 
 
 class Kernel(nbval.kernel.RunningKernel):
-    """A notebook's kernel: run small, with a progress file of its own, and missed when it dies.
+    """A notebook's kernel: run small, with files of its own, and missed when it dies.
 
     nbval alone waits for a dead kernel until the cell's whole time limit is over.
     """
@@ -34,6 +34,7 @@ class Kernel(nbval.kernel.RunningKernel):
             if Path(cwd).name == "solutions":
                 os.environ["GAN_COURSE_STRICT"] = "1"
             os.environ["GAN_COURSE_PROGRESS"] = str(Path(self._folder.name) / "progress.json")
+            os.environ["GAN_COURSE_CHECKPOINTS"] = str(Path(self._folder.name) / "checkpoints")
             super().__init__(kernel_name, cwd=cwd, **options)
 
     def await_reply(self, msg_id, timeout=None):
@@ -65,3 +66,4 @@ def own_progress(tmp_path, monkeypatch):
     for name in ("GAN_COURSE_FAST", "GAN_COURSE_STRICT", "GAN_COURSE_STRICT_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GAN_COURSE_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.setenv("GAN_COURSE_CHECKPOINTS", str(tmp_path / "checkpoints"))

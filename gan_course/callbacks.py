@@ -11,6 +11,9 @@ import scipy.spatial
 import tensorflow as tf
 
 from gan_course import checks, metrics, plots
+from gan_course.checkpoints import Resume
+
+__all__ = ["Finding", "FrechetScore", "HealthMonitor", "Resume", "SampleGrid", "TranslationGrid"]
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -32,6 +35,8 @@ class SampleGrid(keras.callbacks.Callback):
         grid.film()
     """
 
+    KEPT = ("frames", "epochs", "seconds")  # by `Resume`
+
     def __init__(self, count=50, columns=10, every=1, seed=0):
         super().__init__()
         checks.check_count("every", every)
@@ -40,12 +45,21 @@ class SampleGrid(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.frames, self.epochs = [], []
-        self._handle, self._begin = None, time.monotonic()
+        self._handle, self.seconds = None, 0.0
         self._take(0, {})
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
             self._take(epoch + 1, logs or {})
+
+    @property
+    def seconds(self):
+        """How long the training has taken so far."""
+        return time.monotonic() - self._begin
+
+    @seconds.setter
+    def seconds(self, value):
+        self._begin = time.monotonic() - value
 
     def film(self, seconds=6.0, scale=2):
         """The frames as an animated GIF, see `plots.film`."""
@@ -61,7 +75,7 @@ class SampleGrid(keras.callbacks.Callback):
         self._show(images, self._title(epoch, logs))
 
     def _title(self, epoch, logs):
-        seconds = time.monotonic() - self._begin
+        seconds = self.seconds
         left = seconds / epoch * (self.params["epochs"] - epoch) if epoch else None
         named = [name for name in ("d_loss", "g_loss", "cycle_loss") if name in logs]
         losses = "".join(f", {name} {logs[name]:.2f}" for name in named)
@@ -150,6 +164,8 @@ class FrechetScore(keras.callbacks.Callback):
         scores = callbacks.FrechetScore(held_out.images)
         gan.fit(train.batches(64), epochs=50, callbacks=[scores, stop])
     """
+
+    KEPT = ("_last",)
 
     def __init__(self, held_out, count=2_000, every=1, seed=0, features="mnist", others=None):
         super().__init__()
@@ -284,6 +300,8 @@ class HealthMonitor(keras.callbacks.Callback):
         print(monitor.report())
     """
 
+    KEPT = ("history", "_in_a_row", "_told")
+
     def __init__(self, real_images, patience=3, count=200, seed=0):
         super().__init__()
         checks.check_count("patience", patience)
@@ -368,6 +386,14 @@ class HealthMonitor(keras.callbacks.Callback):
             return
         self.findings.append(Finding(problem, len(self.history), seen, *_PROBLEMS[problem]))
         print(self.findings[-1])
+
+    @property
+    def _told(self):
+        return [dataclasses.asdict(finding) for finding in self.findings]
+
+    @_told.setter
+    def _told(self, entries):
+        self.findings = [Finding(**entry) for entry in entries]
 
     def _is_under_way(self):
         """Whether samples were different once, or had the time to become so."""

@@ -156,6 +156,10 @@ class Images:
         Raises:
             ValueError: if `batch_size` is not a positive integer or exceeds the data set.
         """
+        return _ahead(self._in_turn(batch_size, seed, augment))
+
+    def _in_turn(self, batch_size, seed, augment):
+        """As `batches`, each made when it is asked for, so that draws have one order."""
         is_integer = isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool)
         if not is_integer or not 1 <= batch_size <= len(self):
             raise ValueError(
@@ -177,7 +181,7 @@ class Images:
         dataset = dataset.batch(batch_size).map(gather)
         if augment is not None:
             dataset = dataset.map(lambda images, labels: (augment(images), labels))
-        return _ahead(dataset)
+        return dataset
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -462,7 +466,7 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
         import tensorflow as tf
 
         kinds = [
-            each.batches(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
+            each._in_turn(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
             for i, each in enumerate((a, b))
         ]
         steps = -(-max(len(a), len(b)) // batch_size)

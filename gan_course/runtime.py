@@ -30,6 +30,18 @@ def budget(*, full, fast):
     return fast if is_fast() else full
 
 
+def checkpoints(name):
+    """The folder for a lesson's checkpoints, see `callbacks.Resume`.
+
+    It is in `workbook/`, or in the folder that GAN_COURSE_CHECKPOINTS names: on Colab for example
+    one on Google Drive, since Colab's own disk may vanish.
+
+    Args:
+        name: of the training, like "02" or "02-again".
+    """
+    return Path(os.environ.get("GAN_COURSE_CHECKPOINTS") or ROOT / "workbook/checkpoints") / name
+
+
 def set_seed(seed=0):
     """Seed Python, NumPy and TensorFlow, as `keras.utils.set_random_seed`."""
     import keras

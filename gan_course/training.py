@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from gan_course import checks, losses
+from gan_course import checkpoints, checks, losses
 
 
 def _shape_of(model, name, side):
@@ -238,11 +238,15 @@ class _Game(keras.Model):
     _NETWORKS = ()  # the names of its networks, and of what `compile` gets besides these three
     _SETTINGS = ()
 
-    def fit(self, x=None, *args, shuffle=None, **kwargs):
-        """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling."""
+    def fit(self, x=None, *args, shuffle=None, callbacks=None, **kwargs):
+        """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling.
+
+        With `callbacks.Resume` among the callbacks it goes on where it was interrupted.
+        """
         if shuffle is None:
             shuffle = not isinstance(x, tf.data.Dataset)
-        return super().fit(x, *args, shuffle=shuffle, **kwargs)
+        with checkpoints.resumed(self, x, callbacks, kwargs) as x:
+            return super().fit(x, *args, shuffle=shuffle, callbacks=callbacks, **kwargs)
 
     def _sides(self):
         """The networks that make samples, and those that judge them."""

@@ -464,6 +464,7 @@ def environment(variant, folder):
     ours.update(
         GAN_COURSE_STRICT_RESULTS="1",
         GAN_COURSE_PROGRESS=str(Path(folder) / "progress.json"),
+        GAN_COURSE_CHECKPOINTS=str(Path(folder) / "checkpoints"),
         IPYTHONDIR=folder,
     )
     ours.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
