@@ -93,7 +93,10 @@ def xla_works():
 
 
 def strategy():
-    """Every device there is: a TPU, all GPUs, or the CPU.
+    """Every device there is: those of a cluster, a TPU, all GPUs, or the CPU.
+
+    It is a cluster where the environment variable TF_CONFIG names several workers; then call this
+    before TensorFlow computes anything. See docs/devices.md.
 
     Returns:
         tf.distribute.Strategy: build and compile models under its `scope()`. With one GPU or
@@ -101,6 +104,9 @@ def strategy():
     """
     import tensorflow as tf
 
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+    if sum(len(cluster.get(job, ())) for job in ("chief", "worker")) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
     if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR"):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         return tf.distribute.TPUStrategy(resolver)

@@ -184,18 +184,42 @@ def _shapes_of(model, side):
 
 
 _LABELS_OUTSIDE = "labels must be from 0 to {}, because classes={}."
+_TOO_FEW = (
+    "Every batch must hold at least {0} images, one for each of {0} devices; came one that holds "
+    "fewer, perhaps the last one of an epoch. Leave some images out, so that all batches are full."
+)
+_FROM_GRAPHS = re.compile(r"(labels must be from 0|Every batch must hold)[^\]\n]*")
 
 
 @contextlib.contextmanager
-def _label_errors():
-    """An assertion in a graph fails with pages of text; keep the sentence that counts."""
+def _plain_errors():
+    """An assertion in a graph fails with pages of text; keep the sentences that count."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"labels must be from 0 to \d+, because classes=\d+\.", str(error))
+        found = _FROM_GRAPHS.search(str(error))
         if found is None:
             raise
         raise ValueError(found.group()) from None
+
+
+def _enough_for(devices, batches):
+    """The `tf.data.Dataset`, with an error where a device would get no image: its mean is NaN."""
+
+    def checked(*batch):
+        for part in tf.nest.flatten(batch):
+            tf.debugging.assert_greater_equal(tf.shape(part)[0], devices, _TOO_FEW.format(devices))
+        return batch[0] if len(batch) == 1 else batch
+
+    return batches.map(checked)
+
+
+def _several_workers():
+    """Whether other processes train the same networks, too, each on its own devices."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
 
 
 def _takes_no_label(discriminator):
@@ -242,11 +266,40 @@ class _Game(keras.Model):
         """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling.
 
         With `callbacks.Resume` among the callbacks it goes on where it was interrupted.
+
+        Raises:
+            ValueError: on several devices, a `tf.data.Dataset` with a batch of fewer images.
         """
+        devices = self.distribute_strategy.num_replicas_in_sync
+        is_dataset = isinstance(x, tf.data.Dataset)
+        if devices > 1:
+            self._take_steps_one_by_one()
+            x = _enough_for(devices, x) if is_dataset else x
         if shuffle is None:
-            shuffle = not isinstance(x, tf.data.Dataset)
-        with checkpoints.resumed(self, x, callbacks, kwargs) as x:
+            shuffle = not is_dataset
+        with _plain_errors(), checkpoints.resumed(self, x, callbacks, kwargs) as x:
             return super().fit(x, *args, shuffle=shuffle, callbacks=callbacks, **kwargs)
+
+    def _take_steps_one_by_one(self):
+        """Keras 3.15 cannot do otherwise on several devices, "must feed a value for placeholder".
+
+        On a TPU, where it may, several steps at once are left to Keras.
+        """
+        is_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
+        if self.steps_per_execution > 1 and not is_tpu:
+            warnings.warn(
+                f"steps_per_execution={self.steps_per_execution} becomes 1: on several devices "
+                "Keras fails with more. The results are the same.",
+                stacklevel=3,
+            )
+            self.steps_per_execution = 1
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: all is built in `compile`.
+
+        Keras' own takes a batch of the data set to do it, whose order then is another one than on
+        one device; and with several workers it cannot take pairs such as (images, labels).
+        """
 
     def _sides(self):
         """The networks that make samples, and those that judge them."""
@@ -298,6 +351,15 @@ class _Game(keras.Model):
         share = tf.constant(1 / tf.distribute.get_strategy().num_replicas_in_sync)
         gradients = tape.gradient(loss, weights, output_gradients=optimizer.scale_loss(share))
         optimizer.apply(gradients, weights)
+
+    def _means(self, *trackers):
+        """Logs for `fit`: the means that are tracked.
+
+        With several workers Keras takes the mean of logs over workers and over their first axis,
+        so there they need one.
+        """
+        shape = (1,) if _several_workers() else ()
+        return {tracker.name: tf.reshape(tracker.result(), shape) for tracker in trackers}
 
     def _computes_in_float16(self):
         return any(layer.compute_dtype == "float16" for layer in self._flatten_layers())
@@ -630,7 +692,7 @@ class GAN(_Game):
         if self.diversity is not None:
             self.diversity_tracker.update_state(diversity)
             trackers.append(self.diversity_tracker)
-        return {tracker.name: tracker.result() for tracker in trackers}
+        return self._means(*trackers)
 
     def step(self, images):
         """`train_step` as one `tf.function`, for loops written by hand on one device.
@@ -805,6 +867,10 @@ class ConditionalGAN(SimultaneousGAN):
 
         Returns:
             dict: as `GAN.train_step`, with an auxiliary classifier also of "class_loss".
+
+        Raises:
+            ValueError: labels that are missing or no whole numbers; in `fit` and `step` also those
+                that are out of range.
         """
         real_images, labels = self._images_and_labels(data)
         latents = self.noise(tf.shape(real_images)[0])
@@ -827,7 +893,7 @@ class ConditionalGAN(SimultaneousGAN):
         logs = self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
         if self._has_classifier:
             self.class_loss_tracker.update_state(fake_class_loss)
-            logs["class_loss"] = self.class_loss_tracker.result()
+            logs |= self._means(self.class_loss_tracker)
         return logs
 
     def _images_and_labels(self, data):
@@ -865,15 +931,6 @@ class ConditionalGAN(SimultaneousGAN):
         """A discriminator of images alone, which knows their labels."""
         return lambda images, training=True: self.judge_labeled(images, labels)[0]
 
-    def fit(self, *args, **kwargs):
-        """As `GAN.fit`, for batches of (images, labels).
-
-        Raises:
-            ValueError: labels that are missing, no whole numbers, or out of range.
-        """
-        with _label_errors():
-            return super().fit(*args, **kwargs)
-
     def step(self, images, labels):
         """`train_step` as one `tf.function`, for loops written by hand on one device.
 
@@ -884,7 +941,7 @@ class ConditionalGAN(SimultaneousGAN):
         Returns:
             dict: as `train_step`.
         """
-        with _label_errors():
+        with _plain_errors():
             return self._compiled_step((images, tf.cast(labels, tf.int32)))
 
     def generate(self, count=None, seed=0, latents=None, labels=None):
@@ -1192,7 +1249,7 @@ class CycleGAN(_Game):
             self.trackers, (d_loss, g_loss, cycle_loss, identity_loss), strict=True
         ):
             self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self._means(*self.trackers.values())
 
     def cycle_loss(self, real_a, real_b, fake_a, fake_b):
         """How far images are from themselves there and back; both halves, for both generators.

@@ -247,16 +247,6 @@ def test_networks_that_do_not_fit():
         training.CycleGAN(ab, ba, judge_a, judge_b)
 
 
-def test_two_replicas_take_a_step(two_replicas):
-    with two_replicas.scope():
-        cycle = make(pool_size=4)
-    before = values(cycle.a_to_b)
-    pairs = tf.data.Dataset.from_tensor_slices((A, B)).batch(4)
-    history = cycle.fit(pairs, epochs=2, verbose=0).history
-    assert np.isfinite(list(history.values())).all() and not close(before, values(cycle.a_to_b))
-    assert int(cycle.pool_a.filled.numpy()) == 4
-
-
 def test_a_loss_object_is_taken_too():
     assert make(loss=losses.LeastSquares()).loss.get_config() == make().loss.get_config()
 

@@ -1,6 +1,7 @@
 """Budgets, seeds, devices, and a doctor who speaks in any condition."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 
@@ -174,6 +175,18 @@ def test_one_device_needs_no_strategy_and_several_gpus_get_one(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one", "two"])
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: made.append(1) or "mirrored")
     assert runtime.strategy() == "mirrored" and made == [1]
+
+
+def test_only_a_cluster_of_several_workers_gets_its_strategy(monkeypatch):
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "cluster")
+    for jobs, expected in (
+        ({"worker": ["a:1", "b:1"]}, "cluster"),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "cluster"),
+        ({"worker": ["a:1"]}, tf.distribute.get_strategy()),
+    ):
+        config = {"cluster": jobs, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        assert runtime.strategy() == expected
 
 
 def test_quiet_logs_silences_native_lines_only():

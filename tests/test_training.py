@@ -458,34 +458,10 @@ def test_compiling_again_with_the_same_optimizers_keeps_their_state():
 
 
 class OnlyReal(OnlyDiscriminator):
-    """A game in which the noise does not matter, so that one and two replicas can be compared."""
+    """A game in which the noise does not matter."""
 
     def discriminator_loss(self, real_logits, fake_logits):
         return tf.reduce_mean(tf.nn.softplus(-real_logits))
-
-
-def test_two_replicas_learn_what_one_learns_from_the_whole_batch(two_replicas):
-    def settings():
-        rates = {f"{side}_optimizer": keras.optimizers.SGD(0.5) for side in SIDES}
-        return {"loss": OnlyReal(), **rates}
-
-    with two_replicas.scope():
-        two = make(**settings())
-    one = make(**settings())
-    whole = tf.data.Dataset.from_tensors(IMAGES[:8])
-    start = weights(one.discriminator)
-    for gan in (one, two):
-        logs = gan.fit(whole, verbose=0).history
-        assert np.isfinite(logs["d_loss"]).all()
-    assert not close(weights(one.discriminator), start)
-    assert close(weights(one.discriminator), weights(two.discriminator))
-
-
-def test_replicas_draw_different_noise(two_replicas):
-    with two_replicas.scope():
-        gan = make()
-    noise = two_replicas.experimental_local_results(two_replicas.run(lambda: gan.noise(4)))
-    assert not np.isin(noise[0].numpy(), noise[1].numpy()).any()
 
 
 def test_scaled_losses_learn_at_the_same_rate():
