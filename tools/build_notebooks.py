@@ -38,13 +38,16 @@ as ![words](attachment:NAME.png), and README.md as ![words](docs/pictures/NN_NAM
 """
 
 import argparse
+import asyncio
 import base64
+import contextlib
 import copy
 import hashlib
 import json
 import math
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -419,6 +422,7 @@ def execute(notebook, lesson, variant, timeout):
         record_timing=False,
         store_widget_state=False,
         extra_arguments=["--IPKernelApp.capture_fd_output=False"],
+        on_notebook_start=lambda notebook: let_ctrl_c_through(),
         on_cell_execute=lambda cell, cell_index: running.append(cell),
     )
     lesson.path(variant).parent.mkdir(parents=True, exist_ok=True)
@@ -442,6 +446,12 @@ def execute(notebook, lesson, variant, timeout):
         "minutes": minutes,
         "results": collect_results(notebook, name),
     }
+
+
+def let_ctrl_c_through():
+    """nbclient answers Ctrl-C by ending the kernel, which then looks dead; here it ends the run."""
+    with contextlib.suppress(NotImplementedError):  # Windows, where nbclient lets it through
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
 
 def kernel_manager_class():
