@@ -613,18 +613,22 @@ def for_tests(lessons, folder):
         for stale in target.glob("*.ipynb"):
             stale.unlink()
         for lesson in lessons:
-            path, name = lesson.path(variant), lesson.name(variant)
-            reason = why_not_tested(lesson, variant)
+            text, reason = published(lesson, variant)
             if reason:
-                print(f"{name} {reason}: testing a fresh build of it instead")
-                text = nbformat.writes(without_outputs(lesson, variant))
-            else:
-                text = path.read_text(encoding="utf-8")
-            write_atomically(target / path.name, text)
+                print(f"{lesson.name(variant)} {reason}: testing a fresh build of it instead")
+            write_atomically(target / lesson.path(variant).name, text)
 
 
-def why_not_tested(lesson, variant):
-    """Why the stored notebook is not the one to test ("" if it is)."""
+def published(lesson, variant):
+    """A notebook's text as it was published, and why it is a fresh build instead ("" if not)."""
+    reason = why_not_published(lesson, variant)
+    if reason:
+        return nbformat.writes(without_outputs(lesson, variant)), reason
+    return lesson.path(variant).read_text(encoding="utf-8"), ""
+
+
+def why_not_published(lesson, variant):
+    """Why the stored notebook is not as published ("" if it is)."""
     expected, stored, reason, _ = build(lesson, variant)
     if stored is None or reason == NEVER_RUN:
         return reason

@@ -170,17 +170,27 @@ def _find(id):
     return _REGISTRY[id]
 
 
-def _check(id, answer, goes_on=False):
-    entry = _find(id)
+def judge(id, answer):
+    """As `check`, without a box and without keeping what is solved: what grading stands on."""
+    return _judge(_find(id), answer)[0]
+
+
+def _judge(entry, answer):
+    """The result, and the parts of the box that shows it."""
     try:
         with _captured() as printed, _time_limit(TIME_LIMIT), _exit_is_an_error():
             if answer is ...:
                 raise Todo
             message = entry.judge(answer)
-        result, shown = Result(id, "right", message), [message]
+        result, shown = Result(entry.id, "right", message), [message]
     except (Todo, NotYet) as wrong:
         result, shown = _not_right(entry, answer, wrong)
-    result = dataclasses.replace(result, printed=printed.getvalue())
+    return dataclasses.replace(result, printed=printed.getvalue()), shown
+
+
+def _check(id, answer, goes_on=False):
+    entry = _find(id)
+    result, shown = _judge(entry, answer)
     if goes_on and result.status != "right":
         shown.append("The lesson goes on with the course's own answer.")
     _show(entry, result, [part for part in shown if part])
