@@ -6,12 +6,13 @@
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
 #   BENCH=metrics_speed      the benchmark to run
 #   LAB="--no-browser"       further options for JupyterLab
+#   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
 # Written for GNU make 3.81 (the one of macOS) and newer, and for any POSIX shell.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test notebooks run-notebooks bench check lint doctor progress reset update lock clean
+.PHONY: FORCE help lab test notebooks run-notebooks bench check lint doctor progress reset update student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -73,6 +74,13 @@ reset: $(PY) ## put a lesson or an exercise back as published (LESSON=01 or EXER
 update: $(PY) ## get the newest course; what you changed is kept
 	@$(PY) -m gan_course update
 
+student: .venv/.dev ## write the course without solutions into build/student (FOLDER=...: elsewhere)
+	@$(PY) tools/teaching.py export "$(or $(FOLDER),build/student)"
+
+grade: .venv/.dev ## grade a notebook or a folder of them, FOLDER=..., into build/grades.csv (CSV=...)
+	@$(PY) tools/teaching.py grade "$(or $(FOLDER),$(error FOLDER=... names what to grade))" \
+		--csv "$(or $(CSV),build/grades.csv)"
+
 # tensorflow-cpu is nobody's requirement: it is added at tensorflow's version.
 lock: .venv/.dev ## renew constraints.txt, the tested versions
 	@$(PY) -m pip install --quiet uv
@@ -85,7 +93,7 @@ lock: .venv/.dev ## renew constraints.txt, the tested versions
 
 clean: ## remove what make made, but never workbook/
 	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
-	@find conftest.py gan_course tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find $(wildcard conftest.py gan_course tests tools benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 # --- installing ----------------------------------------------------------------------------------
 

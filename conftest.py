@@ -37,12 +37,12 @@ class Kernel(nbval.kernel.RunningKernel):
             os.environ["GAN_COURSE_CHECKPOINTS"] = str(Path(self._folder.name) / "checkpoints")
             super().__init__(kernel_name, cwd=cwd, **options)
 
-    def await_reply(self, msg_id, timeout=None):
+    def get_message(self, stream, timeout=None):
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             remaining = deadline - time.monotonic()
             try:
-                return super().await_reply(msg_id, timeout=max(0, min(_POLL_SECONDS, remaining)))
+                return super().get_message(stream, timeout=max(0, min(_POLL_SECONDS, remaining)))
             except Empty:
                 if not self.is_alive():
                     raise RuntimeError("the kernel died in this cell") from None

@@ -66,7 +66,7 @@ def _reset_lesson(published, root):
     copy = root / "workbook" / published.name
     if copy.exists():
         broken = " (it could not be read as a notebook)" if _read(copy) is None else ""
-        print(f"Your copy is kept as {_move_to_backup(copy, root)}{broken}")
+        print(f"Your copy is kept as {_copy_to_backup(copy, root)}{broken}")
     write_atomically(copy, published.read_text(encoding="utf-8"))
     print(f"workbook/{copy.name} is as published. {_RELOAD}")
 
@@ -95,13 +95,13 @@ def _reset_exercise(exercise, root):
     # Splitting a cell in JupyterLab leaves pieces that all belong to the exercise.
     surplus = [id(cell) for cell in cells[len(originals) :]]
     mine["cells"] = [cell for cell in mine["cells"] if id(cell) not in surplus]
-    print(f"Your copy is kept as {_move_to_backup(copy, root)}")
+    print(f"Your copy is kept as {_copy_to_backup(copy, root)}")
     write_atomically(copy, json.dumps(mine, indent=1, ensure_ascii=False) + "\n")
     print(f"Exercise {exercise} in workbook/{copy.name} is as published. {_RELOAD}")
 
 
 def update(root=ROOT):
-    """Moves notebooks that were edited in place aside, pulls the newest course, renews copies."""
+    """Keeps notebooks that were edited in place aside, pulls the newest course, renews copies."""
     _check_clone(root)
     _git(root, "fetch", "--quiet")
     if _git(root, "rev-list", "--count", "@{upstream}..HEAD").strip() != "0":
@@ -117,12 +117,12 @@ def update(root=ROOT):
 
 
 def _restore_edited(root):
-    """Moves notebooks that differ from the committed ones aside and puts those back."""
+    """Keeps copies of notebooks that differ from the committed ones and puts those back."""
     diff = ["diff", "HEAD", "--name-only", "--no-renames", "--diff-filter=a", "-z"]
     changed = _git(root, *diff, "--", "notebooks/*.ipynb").split("\0")[:-1]
     for name in dict.fromkeys(changed):
         if (root / name).exists():
-            print(f"{name} was changed here: kept as {_move_to_backup(root / name, root)}")
+            print(f"{name} was changed here: kept as {_copy_to_backup(root / name, root)}")
         _git(root, "checkout", "--quiet", "HEAD", "--", name)
 
 
@@ -267,8 +267,11 @@ def _reset_command(published):
     return f"python -m gan_course reset {lesson}" if windows else f"make reset LESSON={lesson}"
 
 
-def _move_to_backup(path, root):
-    """Moves a file into ``workbook/backup/`` under a name with the time; returns the new name."""
+def _copy_to_backup(path, root):
+    """Copies a file into ``workbook/backup/`` under a name with the time; returns the new name.
+
+    A copy: whatever happens before the file itself is replaced, it is still where it was.
+    """
     stem = f"solutions-{path.stem}" if path.parent.name == "solutions" else path.stem
     stem = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = root / "workbook" / "backup"
@@ -277,7 +280,7 @@ def _move_to_backup(path, root):
     while target.exists():
         count += 1
         target = folder / f"{stem}-{count}{path.suffix}"
-    os.replace(path, target)
+    shutil.copyfile(path, target)
     return target.relative_to(root).as_posix()
 
 

@@ -1,9 +1,12 @@
 """The tool that makes notebooks from their sources, tried on a tiny lesson that is really run."""
 
 import base64
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -204,9 +207,14 @@ def test_a_run_is_stored_with_its_results(course):
     assert not (course / "learner.json").exists()
 
 
-def test_no_kernel_is_left_running(run_once):
+def kernels():
+    """The commands of the kernels that this process has started, or what it has started has."""
     commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not [command for command in commands if "ipykernel" in command]
+    return [command for command in commands if "ipykernel" in command]
+
+
+def test_no_kernel_is_left_running(run_once):
+    assert kernels() == []
 
 
 def test_building_again_changes_nothing(course):
@@ -263,6 +271,37 @@ def test_a_dying_kernel_is_an_error_too(new, capsys):
     assert death in error
     assert "the kernel died" in error
     assert "out of luck" in error
+
+
+@pytest.mark.parametrize(
+    "hung", ["while True: pass", "while True:\n    try: time.sleep(9)\n    except: pass"]
+)
+def test_a_hung_cell_is_an_error_and_leaves_no_kernel(course, capsys, hung):
+    change_source(course, "print(double(2))", f"import time\n{hung}")
+    before = all_files(course)
+    assert build(course, "--execute", "--timeout", "1") == 1
+    error = capsys.readouterr().err
+    assert hung.splitlines()[0] in error and "not done after 1 s" in error
+    assert all_files(course) == before
+    assert kernels() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C to another process")
+def test_ctrl_c_while_a_cell_runs_stops_the_run(course):
+    started = course / "notebooks/started"
+    wait = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(300)"
+    change_source(course, "print(double(2))", wait)
+    before = all_files(course)
+    command = [sys.executable, tool.__file__, "--root", str(course), "--execute"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        while not started.exists():
+            assert run.poll() is None
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        error = run.communicate()[1]
+    assert (run.returncode, error) == (130, "stopped; the lesson at hand is as it was\n")
+    started.unlink()
+    assert all_files(course) == before
 
 
 def change_output(root):
@@ -428,6 +467,9 @@ def test_a_large_notebook_is_refused():
 def test_nbval_fails_soon_on_a_dead_kernel_and_on_an_error(tmp_path):
     cells = {
         "dead": "import os, time; time.sleep(0.5); os._exit(1)",
+        "dead_after_its_reply": "import os, time\n"
+        "from ipykernel.ipkernel import IPythonKernel\n"
+        "IPythonKernel.post_handler_hook = lambda kernel: (time.sleep(0.5), os._exit(1))",
         "raises": "1 / 0",
         "solutions/good": "import os; assert os.environ['GAN_COURSE_STRICT'] == '1'\n"
         "assert os.environ['GAN_COURSE_FAST'] == '1'",
@@ -444,8 +486,8 @@ def test_nbval_fails_soon_on_a_dead_kernel_and_on_an_error(tmp_path):
     assert done.returncode == 1, done.stdout
     cases = list(ElementTree.parse(report).iter("testcase"))
     failed = {case.get("classname").removesuffix(".ipynb") for case in cases if len(case)}
-    assert len(cases) == 4
-    assert failed == {"dead", "raises"}, done.stdout
+    assert len(cases) == 5
+    assert failed == {"dead", "dead_after_its_reply", "raises"}, done.stdout
     assert "the kernel died in this cell" in done.stdout
     assert max(float(case.get("time")) for case in cases) < 10
 

@@ -1,5 +1,6 @@
 """The exercises: right answers pass however they are written, wrong ones are told why."""
 
+import json
 import math
 import signal
 import time
@@ -404,6 +405,23 @@ def test_an_endless_loop_is_cut_off(monkeypatch):
     assert time.monotonic() - begin < 5
 
 
+def deaf(logits):
+    for _ in range(2):  # two interruptions are caught, the third one is not
+        try:
+            while True:
+                pass
+        except KeyboardInterrupt:
+            continue
+    while True:
+        pass
+
+
+def test_a_loop_that_catches_the_interruption_is_cut_off_all_the_same(monkeypatch):
+    monkeypatch.setattr(checker, "TIME_LIMIT", 0.2)
+    assert "more than 0.2 seconds" in judge("1.3", deaf).message
+    time.sleep(1.2)  # and no interruption comes later
+
+
 def test_an_endless_loop_is_cut_off_where_the_signal_was_ignored(monkeypatch):
     monkeypatch.setattr(checker, "TIME_LIMIT", 0.3)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -495,8 +513,11 @@ def test_progress_is_kept_and_taken_back(tmp_path, monkeypatch):
     assert "lesson 00" not in str(exercises.progress(1))
     judge("1.1", ...)
     assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
-    file.write_text("{broken")
-    assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
+    for broken in ("{broken", "{}", "[[1], 2, null]"):
+        file.write_text(broken)
+        assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
+        judge("0.1", RIGHT["0.1"][0])
+        assert json.loads(file.read_text()) == ["0.1"]
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):

@@ -186,6 +186,19 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("what", [{"lesson": "01"}, {"exercise": "1.1"}])
+def test_a_reset_that_is_stopped_leaves_the_copy_in_its_place(course, copy, monkeypatch, what):
+    def stop(path, text):
+        raise KeyboardInterrupt
+
+    mine = solve(copy)
+    monkeypatch.setattr(workbook, "write_atomically", stop)
+    with pytest.raises(KeyboardInterrupt):
+        workbook.reset(**what, root=course)
+    assert copy.read_text(encoding="utf-8") == mine
+    assert backups(course) == [mine]
+
+
 # --- update ---------------------------------------------------------------------------------------
 
 

@@ -38,13 +38,16 @@ as ![words](attachment:NAME.png), and README.md as ![words](docs/pictures/NN_NAM
 """
 
 import argparse
+import asyncio
 import base64
+import contextlib
 import copy
 import hashlib
 import json
 import math
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -419,6 +422,7 @@ def execute(notebook, lesson, variant, timeout):
         record_timing=False,
         store_widget_state=False,
         extra_arguments=["--IPKernelApp.capture_fd_output=False"],
+        on_notebook_start=lambda notebook: let_ctrl_c_through(),
         on_cell_execute=lambda cell, cell_index: running.append(cell),
     )
     lesson.path(variant).parent.mkdir(parents=True, exist_ok=True)
@@ -442,6 +446,12 @@ def execute(notebook, lesson, variant, timeout):
         "minutes": minutes,
         "results": collect_results(notebook, name),
     }
+
+
+def let_ctrl_c_through():
+    """nbclient answers Ctrl-C by ending the kernel, which then looks dead; here it ends the run."""
+    with contextlib.suppress(NotImplementedError):  # Windows, where nbclient lets it through
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
 
 def kernel_manager_class():
@@ -604,18 +614,22 @@ def for_tests(lessons, folder):
         for stale in target.glob("*.ipynb"):
             stale.unlink()
         for lesson in lessons:
-            path, name = lesson.path(variant), lesson.name(variant)
-            reason = why_not_tested(lesson, variant)
+            text, reason = published(lesson, variant)
             if reason:
-                print(f"{name} {reason}: testing a fresh build of it instead")
-                text = nbformat.writes(without_outputs(lesson, variant))
-            else:
-                text = path.read_text(encoding="utf-8")
-            write_atomically(target / path.name, text)
+                print(f"{lesson.name(variant)} {reason}: testing a fresh build of it instead")
+            write_atomically(target / lesson.path(variant).name, text)
 
 
-def why_not_tested(lesson, variant):
-    """Why the stored notebook is not the one to test ("" if it is)."""
+def published(lesson, variant):
+    """A notebook's text as it was published, and why it is a fresh build instead ("" if not)."""
+    reason = why_not_published(lesson, variant)
+    if reason:
+        return nbformat.writes(without_outputs(lesson, variant)), reason
+    return lesson.path(variant).read_text(encoding="utf-8"), ""
+
+
+def why_not_published(lesson, variant):
+    """Why the stored notebook is not as published ("" if it is)."""
     expected, stored, reason, _ = build(lesson, variant)
     if stored is None or reason == NEVER_RUN:
         return reason

@@ -21,6 +21,7 @@ import numpy as np
 
 from gan_course.exercises import boxes
 from gan_course.runtime import ROOT
+from gan_course.workbook import write_atomically
 
 TIME_LIMIT = 20.0  # seconds an answer may take; code that runs outside Python cannot be cut off
 _REGISTRY = {}
@@ -169,17 +170,27 @@ def _find(id):
     return _REGISTRY[id]
 
 
-def _check(id, answer, goes_on=False):
-    entry = _find(id)
+def judge(id, answer):
+    """As `check`, without a box and without keeping what is solved: what grading stands on."""
+    return _judge(_find(id), answer)[0]
+
+
+def _judge(entry, answer):
+    """The result, and the parts of the box that shows it."""
     try:
         with _captured() as printed, _time_limit(TIME_LIMIT), _exit_is_an_error():
             if answer is ...:
                 raise Todo
             message = entry.judge(answer)
-        result, shown = Result(id, "right", message), [message]
+        result, shown = Result(entry.id, "right", message), [message]
     except (Todo, NotYet) as wrong:
         result, shown = _not_right(entry, answer, wrong)
-    result = dataclasses.replace(result, printed=printed.getvalue())
+    return dataclasses.replace(result, printed=printed.getvalue()), shown
+
+
+def _check(id, answer, goes_on=False):
+    entry = _find(id)
+    result, shown = _judge(entry, answer)
     if goes_on and result.status != "right":
         shown.append("The lesson goes on with the course's own answer.")
     _show(entry, result, [part for part in shown if part])
@@ -275,33 +286,33 @@ def _exit_is_an_error():
 def _time_limit(seconds):
     """Interrupt the block after some seconds, where Python can be interrupted.
 
-    A timer thread does what Ctrl-C does, on every system. It has no effect outside the main
-    thread, nor inside one long call of a compiled library.
+    A thread does what Ctrl-C does, on every system. It has no effect outside the main thread, nor
+    inside one long call of a compiled library.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    lock, state = threading.Lock(), {"done": False, "fired": False}
+    lock, over, state = threading.Lock(), threading.Event(), {"fired": False}
 
     # Where a shell has started Python in the background, the signal is ignored; not in here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def fire():
-        with lock:
-            if not state["done"]:
-                state["fired"] = True
-                interrupt_main()
+        pause = seconds
+        while not over.wait(pause):
+            with lock:
+                if not over.is_set():
+                    state["fired"] = True
+                    interrupt_main()
+            pause = 1  # and again: a bare "except:" in a loop may have caught it
 
-    timer = threading.Timer(seconds, fire)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=fire, daemon=True).start()
     try:
         try:
             yield
         finally:
             with lock:
-                state["done"] = True
-            timer.cancel()
+                over.set()
             if state["fired"]:
                 time.sleep(1)  # an interruption on its way must arrive here, not later
     except KeyboardInterrupt:
@@ -312,6 +323,7 @@ def _time_limit(seconds):
             hint="Is there a loop that never ends? The check uses small inputs only.",
         ) from None
     finally:
+        over.set()
         signal.signal(signal.SIGINT, before)
 
 
@@ -464,22 +476,50 @@ def _solved():
         solved = json.loads(_progress_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
-    return set(solved) if isinstance(solved, list) else set()
+    return {id for id in solved if isinstance(id, str)} if isinstance(solved, list) else set()
 
 
 def _remember(entry, result):
-    if entry.is_prediction:
-        return
-    solved = _solved()
-    after = solved | {entry.id} if result.status == "right" else solved - {entry.id}
-    if after == solved:
+    right = result.status == "right"
+    if entry.is_prediction or (entry.id in _solved()) == right:
         return
     file = _progress_file()
     with contextlib.suppress(OSError):  # a read-only folder must not stop a lesson
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(sorted(after)), encoding="utf-8")
-        os.replace(temporary, file)
+        with _alone(file):
+            after = _solved() | {entry.id} if right else _solved() - {entry.id}
+            write_atomically(file, json.dumps(sorted(after)))
+
+
+@contextlib.contextmanager
+def _alone(file, patience=5.0):
+    """Keep the kernels of other lessons from `file`, so that none undoes what another writes.
+
+    A lock of the system, on a file beside it, which a dying kernel gives back. Where there are no
+    such locks, or after some seconds, it goes on without.
+    """
+    if os.name == "nt":
+        from msvcrt import LK_NBLCK, locking
+
+        def lock(stream):
+            locking(stream.fileno(), LK_NBLCK, 1)
+    else:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        def lock(stream):
+            flock(stream, LOCK_EX | LOCK_NB)
+
+    deadline = time.monotonic() + patience
+    with open(file.with_suffix(".lock"), "a") as stream:
+        while time.monotonic() < deadline:
+            try:
+                lock(stream)
+                break
+            except (BlockingIOError, PermissionError):  # another kernel has it
+                time.sleep(0.01)
+            except OSError:
+                break
+        yield
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,348 @@
+"""What goes out to students, and the grades of what comes back: right, wrong, broken, tampered."""
+
+import copy
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import build_notebooks as builder
+import pytest
+import teaching
+
+from gan_course.exercises import checker
+
+ROOT = teaching.ROOT
+LESSONS = {each.source.stem[:2]: teaching.Lesson(each) for each in builder.find_lessons(ROOT)}
+
+
+def notebook(name, **answers):
+    """A published notebook with these answers, e1_2="..." in the cell of exercise 1.2."""
+    found = json.loads((ROOT / "notebooks" / name).read_text(encoding="utf-8"))
+    for cell in found["cells"]:
+        exercise = cell["metadata"].get("exercise", "-")
+        cell["source"] = answers.get(f"e{exercise.replace('.', '_')}", "".join(cell["source"]))
+    return found
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_every_exercise_of_every_lesson_is_checked_or_for_the_teacher():
+    numbered = {id for id, entry in checker._REGISTRY.items() if not entry.is_prediction}
+    assert {each for lesson in LESSONS.values() for each in lesson.exercises} == numbered
+    by_hand = {each for lesson in LESSONS.values() for each in lesson.by_hand}
+    assert by_hand == {"7.5", "8.5"}
+    for lesson in LESSONS.values():
+        kinds = [cell["kind"] for cell in lesson.cells]
+        checked = {cell["exercise"] for cell in lesson.cells if cell["kind"] == "check"}
+        assert checked == set(lesson.exercises) - lesson.by_hand
+        assert kinds[0] == "course" and kinds[-1] in ("answer", "check")
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def test_students_get_the_published_notebooks_and_no_solutions(tmp_path):
+    folder = tmp_path / "student"
+    teaching.export(folder)
+    names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in folder.rglob("*.ipynb")} == names
+    for name in names:
+        published = builder.published(builder.find_lessons(ROOT, [name[:2]])[0], "learner")[0]
+        assert (folder / "notebooks" / name).read_text(encoding="utf-8") == published
+    assert not [path for path in folder.rglob("*") if path.name in ("source", "solutions", "tests")]
+    command = [sys.executable, "-m", "gan_course", "reset", "0.1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert "00_welcome.ipynb is as published" in done.stdout, done.stderr
+
+    (folder / "workbook" / "mine.txt").write_text("mine")
+    (folder / "notebooks" / "99_old.ipynb").touch()
+    teaching.export(folder)  # again: renewed, but for what was done in it
+    assert (folder / "workbook" / "mine.txt").read_text() == "mine"
+    assert not (folder / "notebooks" / "99_old.ipynb").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "thesis.txt").touch()
+    assert teaching.main(["export", str(tmp_path)]) == 1
+    assert "holds something else" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["notebooks", "thesis.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt" or not shutil.which("make"), reason="needs make")
+def test_the_students_makefile_has_only_what_works_there(tmp_path):
+    folder = tmp_path / "student"
+    teaching.export(folder)
+
+    def make(*targets):
+        return subprocess.run(["make", *targets], cwd=folder, capture_output=True, text=True)
+
+    lines = make("help").stdout.splitlines()[1:]
+    assert [line.split()[1] for line in lines] == ["lab", "doctor", "progress", "reset", "clean"]
+    assert "-m gan_course lab" in make("-n", "lab").stdout
+    assert make("test").returncode
+
+
+# --- reading what was handed in -------------------------------------------------------------------
+
+
+def graded(path, lessons=LESSONS, cell_seconds=60):
+    rows = teaching.Grader(lessons, cell_seconds, notebook_seconds=600).grade(path)
+    return {exercise: (verdict, message) for exercise, verdict, message in rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "exercises"),
+    [
+        ("ann_00_welcome.ipynb", "<<<<<<< HEAD", ["0.1"]),
+        ("00_welcome.ipynb", '{"cells": [1]}', ["0.1"]),
+        ("00_welcome.ipynb", "[" * 100_000, ["0.1"]),
+        ("homework.ipynb", "[]", [""]),
+        ("homework.ipynb", '{"cells": [{"cell_type": "code", "source": "1"}]}', [""]),
+    ],
+)
+def test_what_is_no_notebook_of_the_course_gets_its_rows(tmp_path, name, text, exercises):
+    path = tmp_path / name
+    path.write_text(text)
+    found = graded(path)
+    assert list(found) == exercises
+    assert all(verdict == "error" for verdict, _ in found.values())
+
+
+def test_an_answer_is_found_by_its_cells_metadata_or_id_and_split_cells_belong_together():
+    (exercise,) = LESSONS["00"].exercises
+    cells = notebook("00_welcome.ipynb", e0_1="first")["cells"]
+    (number,) = [n for n, cell in enumerate(cells) if "exercise" in cell["metadata"]]
+    cells.insert(number + 1, copy.deepcopy(cells[number]) | {"source": ["sec", "ond"], "id": "new"})
+    del cells[number]["metadata"]["exercise"]
+    assert LESSONS["00"].answers({"cells": cells}) == {exercise: ["first", "second"]}
+    colab = {"cell_type": "code", "metadata": {"id": cells[number]["id"]}, "source": "third"}
+    assert LESSONS["00"].answers({"cells": [colab]}) == {exercise: ["third"]}
+
+
+def test_what_needs_no_run_is_graded_without_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(teaching, "start", None)
+    cells = [c for c in notebook("00_welcome.ipynb")["cells"] if "exercise" not in c["metadata"]]
+    assert graded(write(tmp_path / "00_welcome.ipynb", {"cells": cells})) == {
+        "0.1": ("not answered", "Its cell is not in the notebook")
+    }
+    for source, verdict in [("chosen = ...  # draw", "not answered"), ("chosen = 1", "by hand")]:
+        cells = [{"cell_type": "code", "metadata": {"exercise": "7.5"}, "source": source}]
+        found = graded(write(tmp_path / "07.ipynb", {"cells": cells}))
+        assert found["7.5"][0] == verdict and found["7.1"][0] == "not answered"
+
+
+def test_students_are_told_apart_by_folder_or_file(tmp_path):
+    for name in ("b.ipynb", "ann/01.ipynb", "ann/workbook/02.ipynb", "ann/workbook/backup/x.ipynb"):
+        write(tmp_path / name, {})
+    write(tmp_path / "ann" / ".ipynb_checkpoints" / "01.ipynb", {})
+    found = [(student, path.name) for student, path in teaching.submissions(tmp_path)]
+    assert found == [("ann", "01.ipynb"), ("ann", "02.ipynb"), ("b", "b.ipynb")]
+    assert teaching.submissions(tmp_path / "b.ipynb") == [("b", tmp_path / "b.ipynb")]
+
+
+def test_the_teachers_settings_do_not_reach_the_answers(tmp_path, monkeypatch):
+    for name in ("GAN_COURSE_STRICT", "PYTHONSTARTUP", "KERAS_BACKEND", "GAN_COURSE_CACHE"):
+        monkeypatch.setenv(name, "1")
+    found = teaching.environment(tmp_path)
+    assert {"GAN_COURSE_STRICT", "PYTHONSTARTUP", "KERAS_BACKEND", "GAN_COURSE_CACHE"}.isdisjoint(
+        found
+    )
+    assert found["GAN_COURSE_FAST"] == "1"
+    assert Path(found["GAN_COURSE_PROGRESS"]).is_relative_to(tmp_path)
+    assert Path(found["HOME"]).is_relative_to(tmp_path)
+
+
+# --- grading --------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
+    folder, table = tmp_path / "in", tmp_path / "out" / "grades.csv"
+    right = "def to_unit_range(pixels):\n    return 2 * pixels / 255 - 1"
+    wrong = right.replace(" - 1", "")
+    write(folder / "=ann" / "00_welcome.ipynb", notebook("00_welcome.ipynb", e0_1=right))
+    write(folder / "bob" / "mine.ipynb", notebook("00_welcome.ipynb", e0_1=wrong))
+    (folder / "cem").mkdir()
+    (folder / "cem" / "00_welcome.ipynb").write_text("{")
+    assert teaching.main(["grade", str(folder), "--csv", str(table)]) == 0
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert [(row["student"], row["exercise"], row["verdict"]) for row in rows] == [
+        ("'=ann", "0.1", "right"),  # as a spreadsheet would take it for a formula
+        ("bob", "0.1", "wrong"),
+        ("cem", "0.1", "error"),
+    ]
+    assert "subtract 1" in rows[1]["message"]
+    out = capsys.readouterr().out
+    assert "bob          0      1" in out and str(table) in out
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        "00_welcome.ipynb",
+        "00_welcome.ipynb",
+        "mine.ipynb",
+    ]
+
+
+def test_a_folder_without_notebooks(tmp_path, capsys):
+    assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 1
+    assert "holds no notebook" in capsys.readouterr().err
+    assert not (tmp_path / "g.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def short():
+    """Lesson 01 without its trainings: the set-up, and exercises 1.1 to 1.5 with their checks."""
+    lesson = copy.deepcopy(LESSONS["01"])
+    del lesson.exercises["1.6"]
+    lesson.cells = lesson.cells[:2] + [c for c in lesson.cells if c.get("exercise", "1.6") != "1.6"]
+    return {"01": lesson}
+
+
+RIGHT = {
+    "e1_1": "def my_optimal_discriminator(p, q):\n    return 1 / (1 + q / np.maximum(p, 1e-300))",
+    "e1_2": "def my_discriminator_loss(real, fake):\n"
+    "    return tf.reduce_mean(tf.nn.softplus(-real) + tf.nn.softplus(fake))",
+    "e1_3": "def my_generator_loss(fake):\n    return tf.reduce_mean(tf.nn.softplus(-fake))",
+    "e1_4": "def my_generator_step(generator, discriminator, optimizer, latents):\n"
+    "    with tf.GradientTape() as tape:\n"
+    "        fake = generator(latents, training=True)\n"
+    "        loss = generator_loss(discriminator(fake, training=True))\n"
+    "    weights = generator.trainable_variables\n"
+    "    optimizer.apply(tape.gradient(loss, weights), weights)\n"
+    "    return loss",
+    "e1_5": 'diagnoses = {"A": "behind", "B": "healthy", "C": "too_high", "D": "wins"}',
+}
+WRONG = {
+    "e1_1": "def my_optimal_discriminator(p, q):\n    return q",
+    "e1_2": "def my_discriminator_loss(real, fake):\n    return tf.reduce_mean(real * fake)",
+    "e1_3": "def my_generator_loss(fake):\n    return tf.reduce_mean(fake)",
+    "e1_4": "def my_generator_step(generator, discriminator, optimizer, latents):\n    return 1.0",
+    "e1_5": 'diagnoses = {"A": "wins", "B": "wins", "C": "wins", "D": "wins"}',
+}
+
+
+def verdicts(found):
+    return {exercise: verdict for exercise, (verdict, _) in found.items()}
+
+
+WRITES_FILES = """
+import pathlib, gan_course
+for folder in (gan_course.__path__[0], ".", "..", pathlib.Path.home()):
+    (pathlib.Path(folder) / "{}").touch()
+"""
+
+
+def test_right_answers_with_much_around_them(short, tmp_path):
+    marker = f"marker-of-a-test-{os.getpid()}"
+    answers = RIGHT | {"e1_4": WRITES_FILES.format(marker) + RIGHT["e1_4"]}
+    answers["e1_1"] = "tf_before, exercises = tf, None\n" + RIGHT["e1_1"]  # a name of the lesson's
+    answers["e1_2"] = "print('x' * 50_000_000)\n" + RIGHT["e1_2"]
+    answers["e1_3"] = RIGHT["e1_3"] + "\nmy_generator_loss(1, 2, 3)  # raises"
+    answers["e1_5"] = "%time " + RIGHT["e1_5"]
+    tampered = notebook("01_vanilla_gan.ipynb", **answers)
+    for cell in tampered["cells"]:  # cells that are none of an exercise do not count
+        if cell["cell_type"] == "code" and "exercise" not in cell["metadata"]:
+            cell["source"] = "raise SystemExit"
+    found = graded(write(tmp_path / "01.ipynb", tampered), short)
+    assert verdicts(found) == dict.fromkeys(["1.1", "1.2", "1.3", "1.4", "1.5"], "right")
+    assert "The cell stopped with TypeError" in found["1.3"][1]
+    assert "stopped" not in found["1.4"][1]
+    for folder in (ROOT, ROOT / "gan_course", ROOT / "notebooks", Path.cwd(), Path.home()):
+        assert not (folder / marker).exists()
+
+
+def test_answers_that_end_or_hang_the_process_leave_the_others_their_grades(short, tmp_path):
+    answers = RIGHT | {
+        "e1_1": "import os\nos._exit(0)",
+        "e1_3": "while True:\n    try:\n        pass\n    except BaseException:\n        pass",
+        "e1_5": "exit()",
+    }
+    path = write(tmp_path / "01.ipynb", notebook("01_vanilla_gan.ipynb", **answers))
+    found = graded(path, short, cell_seconds=15)
+    assert verdicts(found) == {
+        "1.1": "error",
+        "1.2": "right",
+        "1.3": "timeout",
+        "1.4": "right",  # the loss that it calls is the course's
+        "1.5": "error",
+    }
+    assert "process ended" in found["1.1"][1] and "SystemExit" in found["1.5"][1]
+    assert "15 seconds" in found["1.3"][1]
+
+
+REPLACES_CHECKS = """
+import types
+from gan_course.exercises import checker
+def all_right(id, answer):
+    return types.SimpleNamespace(id=id, status="right", message="", hint="", printed="")
+exercises.check = exercises.answer = checker.check = checker.answer = checker.judge = all_right
+checker.compare = checker.need_function = lambda *arguments, **options: None
+"""
+REPLACES_NUMPY = "np.allclose = lambda *arguments, **options: True\n"
+WRITES_A_VERDICT = """
+import os
+from gan_course.exercises import boxes
+boxes.show("right", "Exercise 1.3, the loss: right", ["Well done."])
+line = '{"token": "", "exercise": "1.3", "verdict": "right", "message": ""}\\n'
+print(line)
+with open(os.environ["GAN_COURSE_PROGRESS"], "w") as file:
+    file.write('["1.3"]')
+for stream in range(3, 100):
+    try:
+        os.write(stream, line.encode())
+    except OSError:
+        pass
+"""
+REPLACES_JUDGES = """
+import dataclasses, sys
+from gan_course.exercises import checker
+for id, entry in list(checker._REGISTRY.items()):
+    checker._REGISTRY[id] = dataclasses.replace(entry, judge=lambda answer: "well done")
+checker.Exercise.judge = lambda self, answer: "well done"
+sys.modules["gan_course.exercises.checker"] = sys.modules["gan_course.exercises"] = None
+"""
+HOOKS_THE_SHELL = """
+def replace(*arguments):
+    exercises.check = exercises.answer = lambda id, answer: answer
+get_ipython().events.register("pre_run_cell", replace)
+get_ipython().events.register("post_run_cell", replace)
+"""
+
+
+def test_attacks_raise_no_grade(short, tmp_path):
+    attacks = {
+        "e1_1": REPLACES_CHECKS,
+        "e1_2": REPLACES_NUMPY,
+        "e1_3": WRITES_A_VERDICT,
+        "e1_4": REPLACES_JUDGES,
+        "e1_5": HOOKS_THE_SHELL,
+    }
+    answers = {name: attack + WRONG[name] for name, attack in attacks.items()}
+    tampered = notebook("01_vanilla_gan.ipynb", **answers)
+    check = {"cell_type": "code", "metadata": {}, "source": "exercises.check = print", "id": "x"}
+    tampered["cells"] = [check, *tampered["cells"], check]
+    found = graded(write(tmp_path / "01.ipynb", tampered), short)
+    assert verdicts(found) == {
+        "1.1": "error",
+        "1.2": "error",
+        "1.3": "wrong",
+        "1.4": "wrong",
+        "1.5": "wrong",  # its hooks are the shell's, which the check cells do not pass through
+    }
+    assert "replaces gan_course.exercises.check" in found["1.1"][1]
+    assert found["1.2"][1] == "The answer replaces numpy.allclose"
+
+
+def test_what_is_replaced_while_the_answer_is_called_is_noticed_and_put_back(short, tmp_path):
+    replaces = "    np.allclose = lambda *arguments, **options: True\n    return q"
+    answers = RIGHT | {"e1_1": WRONG["e1_1"].replace("    return q", replaces)}
+    path = write(tmp_path / "01.ipynb", notebook("01_vanilla_gan.ipynb", **answers))
+    found = graded(path, short)
+    assert found["1.1"] == ("error", "The answer replaces numpy.allclose")
+    assert set(list(verdicts(found).values())[1:]) == {"right"}

@@ -1,0 +1,451 @@
+"""For teachers: a folder for students, and the grades of the notebooks that they hand in.
+
+    python tools/teaching.py export build/student              what students need, no solutions
+    python tools/teaching.py grade submissions --csv g.csv     one notebook, or a folder of them
+
+docs/teaching.md says what the grades stand on, and what they cannot prevent.
+"""
+
+import argparse
+import ast
+import contextlib
+import csv
+import json
+import os
+import queue
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import build_notebooks as builder
+from build_notebooks import ROOT
+
+from gan_course.workbook import write_atomically
+
+RUNNER = Path(__file__).with_name("grade_runner.py")
+START_SECONDS = 120  # besides, until TensorFlow is imported
+VERDICTS = ("right", "wrong", "not answered", "error", "timeout", "by hand")
+COLUMNS = ("student", "notebook", "exercise", "verdict", "message")
+
+
+class TeachingError(Exception):
+    """Something the teacher can put right; the message says how."""
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+README = """\
+# GAN Course
+
+You need Python 3.11, 3.12 or 3.13, `make`, 6 GB of memory and 4 GB of free disk.
+
+```
+make lab        # installs everything the first time, then opens JupyterLab at lesson 00
+make progress   # what you have solved
+make doctor     # what is wrong with this machine, if something is
+```
+
+On Windows, without `make`:
+
+```
+py -3.13 -m venv .venv
+.venv\\Scripts\\python -m pip install -r requirements.txt -c constraints.txt
+.venv\\Scripts\\python -m gan_course lab
+```
+
+You work in copies of the notebooks, in `workbook/`. Write each answer into the cell that holds its
+`...`, with all that it needs: only these cells are graded. Hand in the notebook,
+`workbook/01_vanilla_gan.ipynb` for lesson 01. `make reset EXERCISE=1.2` puts an exercise back as
+it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backup/`.
+"""
+FILES = ("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md")
+COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
+MAINTENANCE = (
+    "test|notebooks|run-notebooks|bench|check|lint|update|lock|student|grade|[.]venv/[.]dev"
+)
+
+
+def export(folder, root=ROOT):
+    """Writes what students need into `folder`; what a student did in its workbook/ stays."""
+    readme = folder / "README.md"
+    ours = readme.exists() and readme.read_text(encoding="utf-8") == README
+    if folder.exists() and any(folder.iterdir()) and not ours:
+        raise TeachingError(f"{folder} holds something else: name another folder, FOLDER=...")
+    for part in ("gan_course", "notebooks", "data", "benchmarks"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    copy_course(folder, root)
+    for name in FILES:
+        shutil.copyfile(root / name, folder / name)
+    lessons = builder.find_lessons(root)
+    for lesson in lessons:
+        text, reason = builder.published(lesson, "learner")
+        if reason:
+            print(f"{lesson.name('learner')} {reason}: a fresh build of it goes out instead")
+        write_atomically(folder / "notebooks" / lesson.path("learner").name, text)
+    write_atomically(folder / "Makefile", makefile((root / "Makefile").read_text("utf-8")))
+    write_atomically(readme, README)
+    print(f"{folder}: {len(lessons)} lessons, without solutions")
+
+
+def copy_course(folder, root=ROOT):
+    """Copies the package and the data that lessons run on."""
+    for part in COURSE:
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(root / part, folder / part, ignore=skip)
+
+
+def makefile(text):
+    """The Makefile without the targets that need what students do not have."""
+    kept = [part for part in text.split("\n\n") if not re.search(f"^({MAINTENANCE}):", part, re.M)]
+    lines = "\n\n".join(kept).rstrip().splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith(".PHONY:"):
+            lines[number] = re.sub(f" ({MAINTENANCE})(?= |$)", "", line)
+    return "\n".join(lines) + "\n"
+
+
+# --- a lesson as it is graded ---------------------------------------------------------------------
+
+
+class Lesson:
+    """A freshly built lesson up to its last check.
+
+    Attributes:
+        cells: what is run: {"kind": "course", "source": ...}, the course's own cells;
+            {"kind": "answer", "exercise": ..., "blank": ...}, in whose place a student's come;
+            {"kind": "check", "exercise": ..., "source": ...}.
+        exercises: exercise -> its blank, in order.
+        by_hand: those that a short run cannot judge.
+    """
+
+    def __init__(self, source):
+        self.cells, self.exercises, self.ids, self.by_hand = [], {}, {}, set()
+        exercise = None
+        for cell in builder.code_cells(builder.from_source(source, "learner")):
+            if "exercise" in cell.metadata:
+                exercise = cell.metadata["exercise"]
+                self.exercises[exercise] = cell.source
+                self.ids[cell.id] = exercise
+                self.cells.append({"kind": "answer", "exercise": exercise, "blank": cell.source})
+            elif exercise and re.search(rf'exercises\.\w+\("{re.escape(exercise)}",', cell.source):
+                if "nbval-skip" in cell.metadata.get("tags", []):
+                    self.by_hand.add(exercise)
+                else:
+                    kind = {"kind": "check", "exercise": exercise, "source": cell.source}
+                    self.cells.append(kind)
+                exercise = None
+            else:
+                self.cells.append({"kind": "course", "source": cell.source})
+        while self.cells and self.cells[-1]["kind"] == "course":
+            del self.cells[-1]
+
+    def answers(self, notebook):
+        """The cells of each exercise in a student's notebook: exercise -> list of sources."""
+        found = {}
+        for cell in notebook["cells"]:
+            if cell.get("cell_type") == "code" and (exercise := self.exercise_of(cell)):
+                found.setdefault(exercise, []).append("".join(cell["source"]))
+        return found
+
+    def exercise_of(self, cell):
+        """By its metadata, or by the id that the builder gave it (which Colab moves)."""
+        metadata = cell.get("metadata", {})
+        known = self.ids.get(str(cell.get("id"))) or self.ids.get(str(metadata.get("id")))
+        exercise = str(metadata.get("exercise", known))
+        return exercise if exercise in self.exercises else None
+
+    def plan(self, answers):
+        """The cells to run, with these answers in their places, up to the last that is judged."""
+        return [
+            cell | {"sources": answers.get(cell["exercise"], [])}
+            if cell["kind"] == "answer"
+            else cell
+            for cell in self.cells
+        ]
+
+
+def read(path):
+    """A submitted notebook as a dictionary; raises ValueError with the reason."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            "".join(cell["source"])
+            cell.get("metadata", {}).get("exercise")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"Cannot be read as a notebook ({type(error).__name__})") from None
+    except OSError as error:
+        raise ValueError(f"Cannot be read: {error.strerror}") from None
+    return notebook
+
+
+def choose_lesson(path, notebook, lessons):
+    """The lesson that a notebook's exercises belong to, or else the one that its name says."""
+    found = Counter()
+    for cell in notebook["cells"] if notebook else ():
+        found.update([lesson for lesson in lessons.values() if lesson.exercise_of(cell)])
+    if found:
+        return found.most_common(1)[0][0]
+    named = [
+        lesson for number, lesson in lessons.items() if re.search(rf"(?<!\d){number}_", path.name)
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+# --- grading one notebook -------------------------------------------------------------------------
+
+
+class Grader:
+    """Grades notebooks, each in processes and in a temporary folder of its own.
+
+    Args:
+        cell_seconds, notebook_seconds: how long a cell, and a notebook as a whole, may take.
+    """
+
+    def __init__(self, lessons, cell_seconds, notebook_seconds):
+        self.lessons = lessons
+        self.cell_seconds, self.notebook_seconds = cell_seconds, notebook_seconds
+
+    def grade(self, path):
+        """What came of each exercise: a list of (exercise, verdict, message)."""
+        problem, notebook = "", None
+        try:
+            notebook = read(path)
+        except ValueError as error:
+            problem = str(error)
+        lesson = choose_lesson(path, notebook, self.lessons)
+        if lesson is None:
+            return [("", "error", problem or "No exercise of this course is in it")]
+        if problem:
+            return [(exercise, "error", problem) for exercise in lesson.exercises]
+        answers = lesson.answers(notebook)
+        found = {
+            exercise: ("not answered", "Its cell is not in the notebook")
+            for exercise in lesson.exercises
+            if exercise not in answers
+        }
+        for exercise in lesson.by_hand & set(answers):
+            blank = same_code(answers.pop(exercise), lesson.exercises[exercise])
+            found[exercise] = (
+                ("not answered", "Not done yet")
+                if blank
+                else ("by hand", "A short run cannot judge it: see the student's cell and output")
+            )
+        self.judge(lesson, answers, found)
+        return [(exercise, *found[exercise]) for exercise in lesson.exercises]
+
+    def judge(self, lesson, answers, found):
+        """Adds to `found` what comes of the answers.
+
+        If a cell hangs or ends the process, the lesson is run again without the answer before it.
+        """
+        deadline = time.monotonic() + self.notebook_seconds
+        answers, verdict, message = dict(answers), "error", "Its check did not reach a verdict"
+        while set(answers) - set(found):
+            cells = lesson.plan(answers)
+            at, verdict, message = self.run(cells, found, deadline)
+            before = [c["exercise"] for c in cells[: at + 1] if c["kind"] == "answer"]
+            culprit = next((each for each in reversed(before) if answers.pop(each, None)), None)
+            if culprit is None or time.monotonic() >= deadline:
+                break
+            found.setdefault(culprit, (verdict, message))
+        for exercise in lesson.exercises:
+            found.setdefault(exercise, (verdict, message))
+
+    def run(self, cells, found, deadline):
+        """Runs the cells in a process; returns the cell where it ended, a verdict, and why."""
+        token, messages = secrets.token_hex(16), queue.Queue()
+        at, started = 0, False
+        job = {"token": token, "course": str(ROOT), "cells": cells}
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            process = start(Path(folder))
+            threading.Thread(target=talk, args=(process, job, messages), daemon=True).start()
+            try:
+                while True:
+                    left = max(0, deadline - time.monotonic())
+                    limit = self.cell_seconds if started else self.cell_seconds + START_SECONDS
+                    message = messages.get(timeout=min(limit, left))
+                    started = True
+                    if message is None:
+                        return at, "error", "The process ended in this cell: an exit, or a crash"
+                    at = message.get("at", at)
+                    if "exercise" in message:
+                        verdict = (message["verdict"], message["message"])
+                        found.setdefault(message["exercise"], verdict)
+            except queue.Empty:
+                if left <= limit:
+                    took = f"The notebook took more than {self.notebook_seconds:g} seconds"
+                else:
+                    took = f"The cell took more than {self.cell_seconds:g} seconds"
+                return at, "timeout", took
+            finally:
+                end(process)
+
+
+def same_code(sources, blank):
+    """Whether a student's cells are still the blank, apart from comments and layout."""
+    try:
+        return ast.dump(ast.parse("\n".join(sources))) == ast.dump(ast.parse(blank))
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def start(folder):
+    """Starts the runner in a copy of the course, with nothing of the teacher's around it."""
+    copy_course(folder / "course")
+    for name in ("course/notebooks", "home", "tmp"):
+        (folder / name).mkdir()
+    return subprocess.Popen(
+        [sys.executable, str(RUNNER)],
+        cwd=folder / "course" / "notebooks",
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that all that it starts can be ended with it
+    )
+
+
+def environment(folder):
+    """The environment of a run: settings of the course, of Python and of Keras left behind."""
+    ours = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(
+            ("GAN_COURSE_", "PYTHON", "KERAS_", "TF_", "MPL", "JUPYTER", "IPYTHON")
+        )
+    }
+    nowhere = "http://127.0.0.1:9"  # downloads fail at once
+    ours.update(
+        {name: nowhere for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    )
+    ours.update({name: str(folder / "home") for name in ("HOME", "USERPROFILE", "IPYTHONDIR")})
+    ours.update({name: str(folder / "tmp") for name in ("TMPDIR", "TEMP", "TMP")})
+    ours.setdefault("TFDS_DATA_DIR", str(Path.home() / "tensorflow_datasets"))
+    ours.update(
+        GAN_COURSE_FAST="1",
+        GAN_COURSE_PROGRESS=str(folder / "progress.json"),
+        CUDA_VISIBLE_DEVICES="-1",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        MPLBACKEND="agg",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    return ours
+
+
+def talk(process, job, messages):
+    """Hands the job over and passes the runner's messages on, until the process ends (None)."""
+    with contextlib.suppress(OSError, ValueError):  # it ended, or was ended
+        process.stdin.write(json.dumps(job).encode())
+        process.stdin.close()
+        while line := process.stdout.readline(100_000):
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                message = json.loads(line)
+                if message["token"] == job["token"]:  # an answer may write here, too
+                    messages.put(message)
+    messages.put(None)
+
+
+def end(process):
+    """Ends a process, and on POSIX all that it has started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+# --- grading a folder -----------------------------------------------------------------------------
+
+
+def submissions(folder):
+    """The notebooks in a folder with the names of their students: [(student, path), ...]."""
+    if folder.is_file():
+        return [(folder.stem, folder)]
+    paths = sorted(path for path in folder.rglob("*.ipynb") if path.is_file())
+    parts = [(path.relative_to(folder).parts, path) for path in paths]
+    return [
+        (names[0] if len(names) > 1 else path.stem, path)
+        for names, path in parts
+        if not {".ipynb_checkpoints", "backup"} & set(names[:-1])
+    ]
+
+
+def grade(folder, table, cell_seconds, notebook_seconds):
+    """Grades what is in `folder` into the CSV file `table`; prints a line for each student."""
+    found = submissions(folder)
+    if not found:
+        raise TeachingError(
+            f"{folder} holds no notebook (*.ipynb): FOLDER=... names where they are"
+        )
+    lessons = {each.source.stem[:2]: Lesson(each) for each in builder.find_lessons(ROOT)}
+    grader = Grader(lessons, cell_seconds, notebook_seconds)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    with open(table, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for number, (student, path) in enumerate(found, start=1):
+            print(f"{number} of {len(found)}: {path}", flush=True)
+            for row in grader.grade(path):
+                writer.writerow([harmless(text) for text in (student, str(path), *row)])
+                counts.setdefault(student, Counter())[row[1]] += 1
+            stream.flush()
+    print_table(counts)
+    print(f"every exercise: {table}")
+
+
+def harmless(text):
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def print_table(counts):
+    width = max(len("student"), *map(len, counts))
+    print("  ".join(["student".ljust(width), *VERDICTS]))
+    for student, verdicts in counts.items():
+        numbers = [str(verdicts[verdict]).rjust(len(verdict)) for verdict in VERDICTS]
+        print("  ".join([student.ljust(width), *numbers]))
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def main(arguments=None):
+    """Does what the command line says; 1 if that cannot be done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    exporting = commands.add_parser("export", help="write a folder for students")
+    exporting.add_argument("folder", type=Path)
+    grading = commands.add_parser("grade", help="grade notebooks")
+    grading.add_argument("folder", type=Path, help="a notebook, or a folder of them")
+    grading.add_argument("--csv", type=Path, default=ROOT / "build" / "grades.csv")
+    grading.add_argument("--cell-seconds", type=float, default=120)
+    grading.add_argument("--notebook-seconds", type=float, default=900)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "export":
+            export(options.folder)
+        else:
+            grade(options.folder, options.csv, options.cell_seconds, options.notebook_seconds)
+    except (TeachingError, builder.BuildError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the notebooks before are graded", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
