@@ -86,7 +86,7 @@ def judge_optimum(answer):
     need_function(answer, "optimum")
     p, q = np.array([0.3, 0.1, 0.0, 0.4]), np.array([0.1, 0.3, 0.2, 0.4])
     for a, b in ((0.8, 0.1), (0.9, 0.0), (1.0, 0.0)):
-        came = as_array(call(answer, p.copy(), q.copy(), a, b), p.shape, "The result")
+        came = as_array(call(answer, p, q, a, b), p.shape, "The result")
         compare(
             came,
             _optimum(p, q, a, b),
@@ -291,7 +291,7 @@ def judge_calibration(answer):
         expected = _calibration_error(answers, is_real)
         signed = answers.mean() - is_real.mean()
         compare(
-            as_array(call(answer, answers.copy(), is_real.copy()), (), "The error"),
+            as_array(call(answer, answers, is_real), (), "The error"),
             expected,
             f"for {where}",
             mistakes=[

@@ -9,12 +9,14 @@ from scipy.special import expit
 from gan_course.exercises.checker import (
     NotYet,
     as_array,
+    as_numbers,
     call,
     compare,
     exercise,
     need_function,
     need_result,
     prediction,
+    short,
 )
 
 prediction(
@@ -90,18 +92,18 @@ def _moves(theta, psi):
 def judge_moves(answer):
     need_function(answer, "moves")
     for theta, psi in ((0.5, 2.0), (1.0, -1.0), (-2.0, 0.3)):
-        pair = call(answer, theta, psi)
-        if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
+        pair = as_numbers(call(answer, theta, psi), "The moves")
+        if pair.shape != (2,):
             raise NotYet(
                 "Two moves were expected.",
                 expected="a pair: the generator's and the discriminator's",
-                came=str(pair)[:80],
+                came=short(pair, 80),
                 hint="return ..., ...",
             )
         g, d = _moves(theta, psi)
         D = expit(psi * theta)
         compare(
-            as_array(pair, (2,), "The moves"),
+            pair,
             np.array([g, d]),
             f"at theta = {theta:g}, psi = {psi:g}",
             mistakes=[
