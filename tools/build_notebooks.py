@@ -125,6 +125,7 @@ def find_lessons(root, numbers=()):
 # --- from a source to a notebook ------------------------------------------------------------------
 
 _MARKER = re.compile(r"\s*#[\s#]*(begin[ _-]?solution|stub|end[ _-]?solution)\s*:?\s*", re.I)
+_NEARLY_MARKER = re.compile(r"(begin|end)[\s_-]*(the[\s_-]*)?solution", re.I)
 _NEXT_MARKER = {"BEGIN SOLUTION": "STUB", "STUB": "END SOLUTION", "END SOLUTION": "BEGIN SOLUTION"}
 
 
@@ -153,10 +154,29 @@ def check_markers(text, name):
                 raise BuildError(f"{where}: {found} where {expected} should come first")
             opened = number if found == "BEGIN SOLUTION" else opened
             expected = _NEXT_MARKER[found]
+        elif _NEARLY_MARKER.search(line):
+            raise BuildError(f"{where}: a marker stands alone in its line, as # BEGIN SOLUTION")
         elif expected == "END SOLUTION" and line.strip() and not line.lstrip().startswith("#"):
             raise BuildError(f"{where}: lines between STUB and END SOLUTION begin with #")
     if expected != "BEGIN SOLUTION":
         raise BuildError(f"{name}, line {opened}: this BEGIN SOLUTION has no {expected}")
+
+
+def check_cells(cells, name):
+    """Raises unless the solution blocks are whole in what jupytext takes for cells, too.
+
+    It knows more ways to begin a cell, or a text cell, than `check_markers`.
+    """
+    for cell in cells:
+        found = [marker(line) for line in cell.source.splitlines() if marker(line)]
+        whole = ["BEGIN SOLUTION", "STUB", "END SOLUTION"] * (len(found) // 3)
+        hidden = cell.cell_type != "code" and _NEARLY_MARKER.search(cell.source)
+        if found != whole or hidden:
+            first = cell.source.strip().splitlines()[0]
+            raise BuildError(
+                f"{name}: the cell that begins with '{first}' has a part of a solution block, or is "
+                'no code cell; begin cells with "# %%" or "# %% [markdown]"'
+            )
 
 
 def choose(source, variant):
@@ -175,14 +195,20 @@ def choose(source, variant):
 
 def read_source(lesson):
     """The source's text, and jupytext's reading of it."""
-    text = lesson.source.read_text(encoding="utf-8")
-    check_markers(text, f"notebooks/source/{lesson.source.name}")
+    name = f"notebooks/source/{lesson.source.name}"
+    try:
+        text = lesson.source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BuildError(f"{name} is not UTF-8: {error}") from None
+    check_markers(text, name)
     # Without this, jupytext takes a comment that begins with "cat", "more" or "ls" for a command.
     form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
     try:
-        return text, jupytext.reads(text, fmt=form)
+        parsed = jupytext.reads(text, fmt=form)
     except yaml.YAMLError as error:
-        raise BuildError(f"{lesson.source.name}: its top is no YAML: {error}") from None
+        raise BuildError(f"{name}: its top is no YAML: {error}") from None
+    check_cells(parsed.cells, name)
+    return text, parsed
 
 
 def from_source(lesson, variant):
@@ -227,7 +253,7 @@ def fill(text, run, name):
             return format(known[match[1]], match[2] or "")
         except KeyError:
             problems.append(f"{name}: {match[0]} is no result of its run ({', '.join(known)})")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             problems.append(f"{name}: {match[0]} for {known[match[1]]!r}: {error}")
         return match[0]
 
@@ -317,11 +343,12 @@ def read_stored(path, fresh):
         return None, {}, MISSING
     try:
         stored = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (ValueError, AttributeError, KeyError):  # no JSON, or JSON that is not a notebook
+        nbformat.validate(stored)
+    except Exception:  # no JSON, or JSON that is not a notebook: surfaces as a dozen types
         return None, {}, "cannot be read as a notebook"
     block = stored.metadata.get("gan_course", {})
-    run = {key: block[key] for key in RUN_KEYS if key in block}
-    if len(run) < len(RUN_KEYS):
+    run = {key: block[key] for key in RUN_KEYS if key in block} if isinstance(block, dict) else {}
+    if len(run) < len(RUN_KEYS) or not isinstance(run["results"], dict):
         return stored, {}, NEVER_RUN
     if outputs_sha256(stored) != run["outputs_sha256"]:
         return stored, {}, "holds other outputs than those of its stored run (run by hand?)"
@@ -349,7 +376,10 @@ def build(lesson, variant):
 
 def to_text(notebook, name):
     """The notebook as it stands in its file; raises if that is invalid or too large."""
-    nbformat.validate(notebook)
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        raise BuildError(f"{name} would be no valid notebook: {error}") from None
     text = nbformat.writes(notebook) + "\n"
     size = len(text.encode())
     if size > MAX_BYTES:
@@ -679,6 +709,7 @@ def row(lesson):
     """A lesson's row in the table, from the stored run of the learner's notebook."""
     name = f"notebooks/source/{lesson.source.name}"
     about = read_source(lesson)[1].metadata.get("gan_course", {})
+    about = about if isinstance(about, dict) else {}
     missing = [key for key in ("title", "outcome", "result") if key not in about]
     if missing:
         raise BuildError(f"{name}: no {', '.join(missing)} under jupyter: gan_course: at its top")
