@@ -52,7 +52,7 @@ def test_interpolation_is_a_straight_line():
     points = plots.interpolation([0.0, 2.0], [1.0, 0.0], steps=5)
     assert points.dtype == np.float32
     assert np.allclose(points, [[0, 2], [0.25, 1.5], [0.5, 1], [0.75, 0.5], [1, 0]])
-    with pytest.raises(ValueError, match="steps must be at least 2"):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 2"):
         plots.interpolation([0.0], [1.0], steps=1)
 
 

@@ -174,8 +174,8 @@ def check_cells(cells, name):
         if found != whole or hidden:
             first = cell.source.strip().splitlines()[0]
             raise BuildError(
-                f"{name}: the cell that begins with '{first}' has a part of a solution block, or is "
-                'no code cell; begin cells with "# %%" or "# %% [markdown]"'
+                f"{name}: the cell that begins with '{first}' has a part of a solution block, or "
+                'is no code cell; begin cells with "# %%" or "# %% [markdown]"'
             )
 
 

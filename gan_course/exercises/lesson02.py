@@ -175,9 +175,7 @@ def judge_batch_norm(answer):
         return gamma * (maps - mean) / np.sqrt(variance + epsilon) + beta
 
     mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
-    came = as_array(
-        call(answer, maps, gamma, beta, epsilon), maps.shape, "The result"
-    )
+    came = as_array(call(answer, maps, gamma, beta, epsilon), maps.shape, "The result")
     compare(
         came.ravel(),
         _batch_norm(maps, gamma, beta, epsilon).ravel(),

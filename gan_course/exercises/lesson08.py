@@ -231,8 +231,7 @@ def judge_wrong_pair(answer):
                 "End with: return there, back",
             ) from None
         there, back = (
-            as_array(each, (classes,), name)
-            for each, name in ((there, "there"), (back, "back"))
+            as_array(each, (classes,), name) for each, name in ((there, "there"), (back, "back"))
         )
         where = f"for {classes} digits: there {there.tolist()}, back {back.tolist()}"
         if sorted(there) != list(range(classes)):
