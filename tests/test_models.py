@@ -497,7 +497,7 @@ def test_reflection_padding_mirrors_the_border():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: models.resnet_generator((30, 28, 1)), r"multiples of 4, and at least 8; came \(30, 28, 1\)"),
+        (lambda: models.resnet_generator((30, 28, 1)), r"multiples of 4, .*came \(30, 28, 1\)"),
         (lambda: models.resnet_generator((28, 28)), "input_shape must be"),
         (lambda: models.resnet_generator(blocks=0), "blocks must hold whole numbers"),
         (lambda: models.unet_generator((28, 28, 1), halvings=3), "multiples of 8"),

@@ -461,6 +461,11 @@ def _shape_in_words(shape):
     return "one number" if shape == () else f"an array of shape {shape}"
 
 
+def measured(result, name):
+    """One number of what a run returned, as a float."""
+    return float(as_array(result[name], (), name))
+
+
 def compare(came, expected, where, mistakes=(), tolerance=1e-4):
     """Hold numbers against the expected ones.
 

@@ -13,6 +13,7 @@ from gan_course.exercises.checker import (
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -368,10 +369,10 @@ def judge_experiment(answer):
         of=("an experiment", "experiment"),
         hint="best = experiment(learning_rate=..., beta_1=...)",
     )
-    distance, steps = float(answer["distance"]), answer["steps"]
+    distance, steps = measured(answer, "distance"), measured(answer, "steps")
     rate, beta_1 = answer["learning_rate"], answer["beta_1"]
     expected = f"a distance below {_GOOD_DISTANCE} after 400 steps"
-    came = f"{distance:.0f} after {steps} steps"
+    came = f"{distance:.0f} after {steps:g} steps"
     if steps != 400:
         raise NotYet(
             "The number of steps has changed.",
@@ -379,7 +380,7 @@ def judge_experiment(answer):
             came,
             "Leave steps as it is: with more of them any setting looks better.",
         )
-    if math.isfinite(distance) and distance < _GOOD_DISTANCE:
+    if 0 <= distance < _GOOD_DISTANCE:
         return (
             f"A distance of {distance:.0f} in a few seconds, with the same networks. Large steps "
             "and a short memory: both players keep moving, and old gradients tell of an opponent "

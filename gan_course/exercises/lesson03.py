@@ -11,6 +11,7 @@ from gan_course.exercises.checker import (
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -345,10 +346,10 @@ def judge_journey(answer):
         of=("a journey", "journey"),
         hint="best = journey(real_label=..., fake_label=...)",
     )
-    end, highest = float(answer["ends_at"]), float(answer["highest_answer"])
+    end, highest = measured(answer, "ends_at"), measured(answer, "highest_answer")
     expected = f"the end within {_ARRIVED} of 0, and no answer above {_HIGHEST}"
     came = f"the end at {end:.2f}, and answers up to {highest:.2f}"
-    if answer["steps"] != 600:
+    if measured(answer, "steps") != 600:
         raise NotYet(
             "The number of steps has changed.", expected, came, "Leave steps as it is: 600."
         )

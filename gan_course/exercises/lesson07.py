@@ -11,6 +11,7 @@ from gan_course.exercises.checker import (
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -294,20 +295,21 @@ def judge_threshold(answer):
     for each in (chosen, without):
         names = {"threshold", "precision", "recall"}
         need_result(each, names, of=("a draw", "draw_with"), hint="chosen = draw_with(..., steady)")
-    if not without["precision"] >= 0.5:  # or not a number, as below
+    before, recall_before = measured(without, "precision"), measured(without, "recall")
+    if not before >= 0.5:  # or not a number, as below
         raise NotYet(
             "This generator has not learned enough.",
             "a precision of at least 0.5 without a threshold",
-            f"{float(without['precision']):.3f}",
+            f"{before:.3f}",
             "Run the lesson in full, with MNIST and without GAN_COURSE_FAST.",
         )
-    least = float(without["precision"]) + 0.03, float(without["recall"]) / 2
+    least = before + 0.03, recall_before / 2
     expected = (
         f"a precision of at least {least[0]:.3f}, 3 points more than without, and a recall of at "
         f"least {least[1]:.3f}, half of that without"
     )
-    precision, recall = float(chosen["precision"]), float(chosen["recall"])
-    came = f"precision {precision:.3f}, recall {recall:.3f}, at {float(chosen['threshold']):g}"
+    precision, recall = measured(chosen, "precision"), measured(chosen, "recall")
+    came = f"precision {precision:.3f}, recall {recall:.3f}, at {measured(chosen, 'threshold'):g}"
     if not recall >= least[1]:
         raise NotYet("Too much is lost.", expected, came, "A higher threshold keeps more.")
     if not precision >= least[0]:

@@ -9,6 +9,7 @@ from gan_course.exercises.checker import (
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -288,7 +289,7 @@ def judge_pairs(answer):
     for each in tried:
         need_result(each, {"pairs", "error"}, of=("a training", "learn_from_pairs"), hint=again)
     need_result(without, {"error"}, of=("the CycleGAN", "judge"), hint="Give its result, too.")
-    bar = float(without["error"])
+    bar = measured(without, "error")
     if not bar <= 0.2:  # or not a number
         raise NotYet(
             "The CycleGAN has not learned enough to be held against.",
@@ -296,7 +297,7 @@ def judge_pairs(answer):
             f"{bar:.3f}",
             "Run the lesson in full, with MNIST and without GAN_COURSE_FAST.",
         )
-    found = sorted((int(each["pairs"]), float(each["error"])) for each in tried)
+    found = sorted((int(measured(each, "pairs")), measured(each, "error")) for each in tried)
     came = ", ".join(f"{error:.3f} with {pairs:,} pairs" for pairs, error in found)
     enough = [pairs for pairs, error in found if error < bar]
     if not enough:
