@@ -5,9 +5,12 @@ import numbers
 
 
 def check_count(name, value, least=1):
-    """Refuse what is not a whole number of at least `least`."""
+    """The value as an int; refuse what is not a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, came {value!r}.")
+    if value >= 2**31:
+        raise ValueError(f"{name} must be below 2^31, as all sizes are, came {value!r}.")
+    return int(value)
 
 
 def check_number(name, value, least=0.0, most=math.inf, reason=""):

@@ -137,10 +137,12 @@ class Images:
                     f"part must be a slice or a list of indices, got {_in_words(part)}."
                 )
             part = part if part.size else part.astype(int)
+        try:
+            images, labels = self.images[part], self.labels[part]
+        except IndexError as error:
+            raise IndexError(f"part must choose among {len(self)} images: {error}.") from None
         partner = None if self.partner is None else self.partner[part]
-        return dataclasses.replace(
-            self, images=self.images[part], labels=self.labels[part], partner=partner
-        )
+        return dataclasses.replace(self, images=images, labels=labels, partner=partner)
 
     def batches(self, batch_size, seed=0, augment=None):
         """Return a `tf.data.Dataset` of (images, labels), shuffled anew each epoch.
@@ -502,7 +504,7 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
             each.batches(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
             for i, each in enumerate((a, b))
         ]
-        steps = -(-max(len(a), len(b)) // batch_size)
+        steps = -(-max(len(a), len(b)) // int(batch_size))
         return _ahead(tf.data.Dataset.zip(*kinds).take(steps))
     if a.images.shape[:3] != b.images.shape[:3]:
         raise ValueError(

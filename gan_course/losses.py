@@ -411,7 +411,7 @@ class ModeSeeking:
             ]
             return self.weight / (apart[1] / apart[0] + 1e-5)
 
-        return tf.cond(half > 0, cost, lambda: 0.0)
+        return tf.cond(half > 0, cost, lambda: tf.constant(0.0))
 
     def get_config(self):
         return {"weight": self.weight}

@@ -58,8 +58,7 @@ def tile(images, columns=None, gap=1):
         )
     count, height, width, channels = images.shape
     columns = math.ceil(math.sqrt(count)) if columns is None else columns
-    checks.check_count("columns", columns)
-    checks.check_count("gap", gap, least=0)
+    columns, gap = checks.check_count("columns", columns), checks.check_count("gap", gap, least=0)
     rows = math.ceil(count / columns)
     images = np.nan_to_num(np.clip(images.astype(np.float32), -1, 1))
     pixels = np.round((images + 1) * 127.5).astype(np.uint8)

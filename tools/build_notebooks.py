@@ -207,6 +207,8 @@ def read_source(lesson):
         parsed = jupytext.reads(text, fmt=form)
     except yaml.YAMLError as error:
         raise BuildError(f"{name}: its top is no YAML: {error}") from None
+    except Exception as error:  # odd settings at the top or in a cell's: many types
+        raise BuildError(f"{name}: jupytext cannot read it: {error!r}") from error
     check_cells(parsed.cells, name)
     return text, parsed
 
@@ -221,13 +223,12 @@ def from_source(lesson, variant):
         suffix = f"-{seen[identity]}" if seen[identity] > 1 else ""
         new_cell = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
         code = cell.cell_type == "code"
-        cells.append(
-            new_cell(
-                choose(cell.source, variant) if code else cell.source,
-                id=identity + suffix,
-                metadata={key: cell.metadata[key] for key in own_metadata(cell, lesson)},
-            )
-        )
+        source = choose(cell.source, variant) if code else cell.source
+        own = {key: cell.metadata[key] for key in own_metadata(cell, lesson)}
+        try:
+            cells.append(new_cell(source, id=identity + suffix, metadata=own))
+        except nbformat.ValidationError as error:
+            raise BuildError(f"{lesson.source.name}: a cell's {own}: {error.message}") from None
     metadata = copy.deepcopy(METADATA)
     metadata["gan_course"] = {"variant": variant, "source_sha256": sha256(text)}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
@@ -376,10 +377,7 @@ def build(lesson, variant):
 
 def to_text(notebook, name):
     """The notebook as it stands in its file; raises if that is invalid or too large."""
-    try:
-        nbformat.validate(notebook)
-    except nbformat.ValidationError as error:
-        raise BuildError(f"{name} would be no valid notebook: {error}") from None
+    nbformat.validate(notebook)
     text = nbformat.writes(notebook) + "\n"
     size = len(text.encode())
     if size > MAX_BYTES:
@@ -649,7 +647,7 @@ def why_not_tested(lesson, variant):
     if stored is None or reason == NEVER_RUN:
         return reason
     block, source = stored.metadata["gan_course"], expected.metadata["gan_course"]
-    if block["source_sha256"] != source["source_sha256"]:
+    if block.get("source_sha256") != source["source_sha256"]:
         return "is older than its source"
     return "" if not reason and same(stored, expected) else "was edited or run here"
 
