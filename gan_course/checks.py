@@ -35,9 +35,10 @@ def check_positive(name, value):
 
 
 def check_seed(seed):
-    """Refuse what NumPy and TensorFlow cannot both take."""
+    """The seed as an int; refuse what NumPy and TensorFlow cannot both take."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number of at least 0, below 2^63; came {seed!r}.")
+    return int(seed)
 
 
 def _as_float(value):

@@ -161,7 +161,7 @@ class Images:
             ValueError: if `batch_size` is not a positive integer or exceeds the data set, `seed` is
                 not an integer of at least 0, or `augment` is no function.
         """
-        checks.check_seed(seed)
+        seed = checks.check_seed(seed)
         if augment is not None and not callable(augment):
             raise ValueError(
                 f"augment must be a function of a batch of images, or None; got {augment!r}."
@@ -219,7 +219,7 @@ class Mixture:
             ValueError: if `count` is not a whole number of at least 1.
         """
         checks.check_count("count", count)
-        checks.check_seed(seed)
+        seed = checks.check_seed(seed)
         rng = np.random.default_rng(seed)
         modes = rng.integers(0, len(self.centers), count)
         points = self.centers[modes] + rng.normal(0, self.std, (count, 2))
@@ -235,7 +235,7 @@ class Mixture:
             ValueError: if `batch_size` is not a whole number of at least 1.
         """
         checks.check_count("batch_size", batch_size)
-        checks.check_seed(seed)
+        seed = checks.check_seed(seed)
         import tensorflow as tf
 
         centers = tf.constant(self.centers)
@@ -322,7 +322,7 @@ def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
         DatasetUnavailable, DatasetBroken: as `load`.
     """
     checks.check_count("count", count)
-    checks.check_seed(seed)
+    seed = checks.check_seed(seed)
     digits = load("mnist", split, fallback)
     chosen = np.random.default_rng(seed).integers(0, len(digits), (count, 3))
     images = np.concatenate([digits.images[chosen[:, i]] for i in range(3)], axis=-1)
@@ -496,7 +496,7 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
     for name, images in (("a", a), ("b", b)):
         if not isinstance(images, Images):
             raise ValueError(f"{name} must be data.Images, got {type(images).__name__}.")
-    checks.check_seed(seed)
+    seed = checks.check_seed(seed)
     if not aligned:
         import tensorflow as tf
 

@@ -77,7 +77,7 @@ def _check_samples(name, samples):
 
 
 def _check_size(name, values):
-    if max(values.max(), -values.min()) > LARGEST:
+    if values.max() > LARGEST or values.min() < -LARGEST:
         raise ValueError(
             f"{name} must hold numbers up to {LARGEST:g}, came {values.min():g} to "
             f"{values.max():g}: their squares and products would not fit in a float."
@@ -431,7 +431,7 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
                 f"({d}, {d}), came {mean.shape} and {covariance.shape}."
             )
         means, covariances = [*means, mean], [*covariances, covariance]
-    factors = [_factor(covariance) for covariance in covariances]
+    factors = [_factor(c, f"covariance_{number}") for number, c in enumerate(covariances, 1)]
     return _frechet(means[0], factors[0], means[1], factors[1])
 
 
@@ -442,7 +442,7 @@ def _as_floats(name, values):
         if values.dtype.kind not in "fiubO" or values.size == 0:
             raise TypeError
         values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers, came {values!r}.") from error
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, came NaN or infinity.")
@@ -450,13 +450,13 @@ def _as_floats(name, values):
     return values
 
 
-def _factor(covariance):
+def _factor(covariance, name="covariance"):
     """A with A A' = covariance; eigenvalues below the rounding error are taken as 0."""
     values, vectors = scipy.linalg.eigh(covariance)
     rounding = max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
     if values[0] < -1e-6 * max(values[-1], 1e-300) or not np.allclose(covariance, covariance.T):
         raise ValueError(
-            "A covariance must be symmetric and have no negative eigenvalue, came eigenvalues "
+            f"{name} must be symmetric and have no negative eigenvalue, came eigenvalues "
             f"from {values[0]:.3g} to {values[-1]:.3g}."
         )
     return vectors * np.sqrt(np.where(values > rounding, values, 0.0))
@@ -551,7 +551,7 @@ class FrechetDistance:
         total = len(self._reference)
         count = total if count is None else count
         checks.check_count("count", count, least=2)
-        checks.check_seed(seed)
+        seed = checks.check_seed(seed)
         if total < 4:
             raise ValueError(f"A floor needs a reference of at least 4 samples, this has {total}.")
         rng, size = np.random.default_rng(seed), min(count, total // 2)
@@ -605,7 +605,7 @@ class KernelDistance:
     def __init__(self, reference, features="mnist", subsets=50, subset_size=1_000, seed=0):
         checks.check_count("subsets", subsets, least=2)
         checks.check_count("subset_size", subset_size, least=2)
-        checks.check_seed(seed)
+        seed = checks.check_seed(seed)
         self.features = get_features(features)
         self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
         self._reference = _all_features("reference", reference, self.features, least=4)

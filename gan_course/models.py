@@ -24,6 +24,8 @@ def _check_sizes(name, sizes):
             f"{name} must hold whole numbers of at least 1, came {sizes!r}. "
             f"Example: {name}=(256, 512)."
         )
+    if max(sizes) >= 2**31:
+        raise ValueError(f"{name} must hold numbers below 2^31, came {sizes!r}.")
     return tuple(map(int, sizes))
 
 

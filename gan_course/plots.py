@@ -123,24 +123,20 @@ def loss_curves(history, title=None, ax=None, legend=True):
     import matplotlib.pyplot as plt
 
     logs = getattr(history, "history", history)
-    names = ("d_loss", "g_loss")
-    if not isinstance(logs, dict) or not all(np.ndim(logs.get(name)) == 1 for name in names):
+    try:
+        d_loss, g_loss = (np.asarray(logs[name], float) for name in ("d_loss", "g_loss"))
+    except (LookupError, TypeError, ValueError):
+        d_loss = g_loss = np.empty(0)
+    if d_loss.ndim != 1 or d_loss.shape != g_loss.shape or len(d_loss) == 0:
         raise ValueError(
-            "history must be what fit returns, or a dict with lists 'd_loss' and 'g_loss', came a "
-            f"{type(logs).__name__}{' of ' + ', '.join(logs) if isinstance(logs, dict) else ''}."
-        )
-    lengths = [len(logs[name]) for name in names]
-    if lengths[0] != lengths[1] or 0 in lengths:
-        raise ValueError(
-            "history must hold one d_loss and one g_loss for each epoch, came {} and {}.".format(
-                *lengths
-            )
+            "history must be what fit returns, or a dict with the lists 'd_loss' and 'g_loss', one "
+            f"number for each epoch; came a {type(logs).__name__}: {str(logs)[:80]}."
         )
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-    epochs = np.arange(1, len(logs["d_loss"]) + 1)
-    ax.plot(epochs, logs["d_loss"], color=COLORS["real"], label="discriminator's loss")
-    ax.plot(epochs, logs["g_loss"], color=COLORS["fake"], linestyle="--", label="generator's loss")
+    epochs = np.arange(1, len(d_loss) + 1)
+    ax.plot(epochs, d_loss, color=COLORS["real"], label="discriminator's loss")
+    ax.plot(epochs, g_loss, color=COLORS["fake"], linestyle="--", label="generator's loss")
     for value, text, side in ((2 * math.log(2), "2 ln 2", "real"), (math.log(2), "ln 2", "fake")):
         ax.axhline(value, color=COLORS[side], linewidth=0.8, linestyle=":")
         align = "bottom" if side == "real" else "top"  # apart, even where the lines are close
@@ -148,7 +144,7 @@ def loss_curves(history, title=None, ax=None, legend=True):
         ax.annotate(text, where[0], xycoords=where[1], color=COLORS[side], va=align)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    if min(logs["g_loss"]) >= 0:  # the minimax generator's is below
+    if g_loss.min() >= 0:  # the minimax generator's is below
         ax.set_ylim(bottom=0)
     if legend:
         ax.legend()
@@ -176,7 +172,7 @@ def film(frames, seconds=6.0, scale=2):
 
     checks.check_number("seconds", seconds, most=600.0)
     checks.check_count("scale", scale)
-    frames = list(frames) if hasattr(frames, "__iter__") else []
+    frames = _listed(frames)
     if not frames:
         raise ValueError("frames must hold at least one picture, came none. Train first.")
     for frame in frames:
@@ -226,10 +222,7 @@ class Panel:
     def __init__(self, draw, scale=4, **choices):
         checks.check_count("scale", scale)
         self._draw, self._scale = draw, scale
-        self._choices = {
-            name: list(values) if hasattr(values, "__iter__") else []
-            for name, values in choices.items()
-        }
+        self._choices = {name: _listed(values) for name, values in choices.items()}
         if not self._choices or not all(self._choices.values()):
             raise ValueError(
                 "choices must hold at least one value for each argument of draw, came "
@@ -273,6 +266,13 @@ class Panel:
             return bundle
         view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
         return {**bundle, "application/vnd.jupyter.widget-view+json": view}
+
+
+def _listed(values):
+    try:
+        return list(values)
+    except TypeError:  # a single one, or none
+        return []
 
 
 def _check_picture(name, frame):

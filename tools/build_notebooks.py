@@ -226,9 +226,11 @@ def from_source(lesson, variant):
         source = choose(cell.source, variant) if code else cell.source
         own = {key: cell.metadata[key] for key in own_metadata(cell, lesson)}
         try:
+            json.dumps(own, allow_nan=False)  # which browsers cannot read
             cells.append(new_cell(source, id=identity + suffix, metadata=own))
-        except nbformat.ValidationError as error:
-            raise BuildError(f"{lesson.source.name}: a cell's {own}: {error.message}") from None
+        except (ValueError, nbformat.ValidationError) as error:
+            what = getattr(error, "message", error)
+            raise BuildError(f"{lesson.source.name}: a cell with {own}: {what}") from None
     metadata = copy.deepcopy(METADATA)
     metadata["gan_course"] = {"variant": variant, "source_sha256": sha256(text)}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)

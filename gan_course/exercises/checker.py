@@ -453,7 +453,7 @@ def as_numbers(value, what, expected=None):
         if array.dtype.kind == "O" and any(isinstance(x, (str, bytes)) for x in array.flat):
             raise TypeError
         return array.astype(float)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise NotYet(f"{what} must be numbers.", expected, short(value), hint) from None
 
 
