@@ -49,7 +49,7 @@ def tile(images, columns=None, gap=1):
     Raises:
         ValueError: another shape, or no numbers; columns or a gap that are no whole numbers.
     """
-    images = np.asarray(images)
+    images = _as_array(images)
     is_number = images.dtype.kind in "fiub"
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0 or not is_number:
         raise ValueError(
@@ -268,6 +268,13 @@ class Panel:
         return {**bundle, "application/vnd.jupyter.widget-view+json": view}
 
 
+def _as_array(values):
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):  # parts of different shapes
+        return np.array(None)
+
+
 def _listed(values):
     try:
         return list(values)
@@ -278,10 +285,11 @@ def _listed(values):
 def _check_picture(name, frame):
     is_bytes = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.size > 0
     if not is_bytes or not (frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)):
-        came = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else frame
+        is_array = isinstance(frame, np.ndarray)
+        came = f"{frame.dtype} of shape {frame.shape}" if is_array else repr(frame)
         raise ValueError(
             f"{name} must be uint8 arrays (height, width) or (height, width, 3), as `tile` makes "
-            f"them, came {came!r}."
+            f"them, came {came}."
         )
 
 
@@ -299,7 +307,7 @@ def interpolation(start, end, steps=10):
         ValueError: fewer than 2 steps, or vectors of different lengths.
     """
     checks.check_count("steps", steps, least=2)
-    start, end = np.asarray(start), np.asarray(end)
+    start, end = _as_array(start), _as_array(end)
     numbers = all(each.dtype.kind in "fiub" for each in (start, end))
     if not numbers or start.ndim != 1 or start.shape != end.shape:
         raise ValueError(
