@@ -403,6 +403,7 @@ def raises(error):
         ("6.5", dict.fromkeys("ABCD", Equal())),
         ("2.4", {**answers_02.RIGHT["2.4"][0], "steps": Equal()}),
         ("5.5", {**answers_05.RIGHT["5.5"][0], "distance": -math.inf}),
+        ("3.3", answers_03.journey(0.1, -math.inf)),
         ("7.5", answers_07.drawn(math.nan, 0.5)),
         ("7.5", answers_07.drawn(0.9, math.nan)),
         ("1.3", lambda logits: raises(Unprintable())),

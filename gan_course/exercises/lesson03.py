@@ -353,7 +353,7 @@ def judge_journey(answer):
         raise NotYet(
             "The number of steps has changed.", expected, came, "Leave steps as it is: 600."
         )
-    if math.isfinite(end) and abs(end) <= _ARRIVED and highest <= _HIGHEST:
+    if math.isfinite(end) and abs(end) <= _ARRIVED and 0 <= highest <= _HIGHEST:
         return f"It ends at {end:.2f}, and the discriminator never said more than {highest:.2f}."
     if not abs(end) <= _ARRIVED and answer["fake_label"] > 0:
         hint = "A floor under D, the fakes' label, takes away the slope that fakes follow."
