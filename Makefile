@@ -12,7 +12,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test notebooks run-notebooks bench check lint doctor progress reset update student grade lock clean
+.PHONY: FORCE help lab test fuzz notebooks run-notebooks bench check lint doctor progress reset update student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -41,6 +41,10 @@ lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install e
 test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(BUILD) --for-tests build/notebooks
 	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+# A short version, the same cases each time, is part of the tests.
+fuzz: .venv/.dev ## try more than 10,000 hostile inputs, other ones each time (some minutes)
+	@GAN_COURSE_FUZZ=1 $(PY) -m pytest -q tests/test_fuzz.py
 
 notebooks: .venv/.dev ## build the notebooks from notebooks/source (LESSON=01: one lesson)
 	@$(BUILD) $(LESSON)

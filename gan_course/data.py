@@ -87,7 +87,7 @@ class Images:
 
     Raises:
         ValueError: if the images' shape, type or range, or the labels' shape or type, is another,
-            or there are not as many partners.
+            or the partners are not as many images of such a type and range.
     """
 
     images: np.ndarray = dataclasses.field(repr=False)
@@ -98,26 +98,20 @@ class Images:
 
     def __post_init__(self):
         images, labels = self.images, self.labels
-        if images.ndim != 4 or len(images) == 0 or images.dtype != np.float32:
+        _check_images("images", images)
+        is_array = isinstance(labels, np.ndarray)
+        if not is_array or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
             raise ValueError(
-                "images must be a float32 array of shape (N, H, W, C) with N of at least 1, "
-                f"got {images.dtype} of shape {images.shape}."
+                f"labels must be an array of integers of shape ({len(images)},), one an image, "
+                f"got {_in_words(labels)}."
             )
-        if not (images.min() >= -1 and images.max() <= 1):
-            raise ValueError(
-                f"images must lie in [-1, 1], got [{images.min():g}, {images.max():g}]. "
-                "Scale pixels of 0 to 255 with pixels / 127.5 - 1."
-            )
-        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"labels must be integers of shape ({len(images)},), one an image, "
-                f"got {labels.dtype} of shape {labels.shape}."
-            )
-        if self.partner is not None and len(self.partner) != len(images):
-            raise ValueError(
-                f"partner must have one image for each of the {len(images)}, got "
-                f"{len(self.partner)}."
-            )
+        if self.partner is not None:
+            _check_images("partner", self.partner)
+            if len(self.partner) != len(images):
+                raise ValueError(
+                    f"partner must have one image for each of the {len(images)}, got "
+                    f"{len(self.partner)}."
+                )
 
     def __len__(self):
         return len(self.images)
@@ -128,17 +122,27 @@ class Images:
         `train, held_out = digits[:-5_000], digits[-5_000:]` keeps a part of the training set back.
 
         Raises:
-            TypeError: if `part` is a single index.
+            TypeError: if `part` is a single index, or something else that chooses no images.
+            IndexError: if an index is out of range.
             ValueError: if nothing is left.
         """
         if isinstance(part, numbers.Integral):
             raise TypeError(
                 f"part must be a slice or a list of indices, got {part}; [[{part}]] is one image."
             )
+        if not isinstance(part, slice):
+            part = np.asarray(part)
+            if part.ndim != 1 or (part.dtype.kind not in "iub" and part.size):
+                raise TypeError(
+                    f"part must be a slice or a list of indices, got {_in_words(part)}."
+                )
+            part = part if part.size else part.astype(int)
+        try:
+            images, labels = self.images[part], self.labels[part]
+        except IndexError as error:
+            raise IndexError(f"part must choose among {len(self)} images: {error}.") from None
         partner = None if self.partner is None else self.partner[part]
-        return dataclasses.replace(
-            self, images=self.images[part], labels=self.labels[part], partner=partner
-        )
+        return dataclasses.replace(self, images=images, labels=labels, partner=partner)
 
     def batches(self, batch_size, seed=0, augment=None):
         """Return a `tf.data.Dataset` of (images, labels), shuffled anew each epoch.
@@ -154,12 +158,18 @@ class Images:
                 `keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", fill_value=-1.0)`.
 
         Raises:
-            ValueError: if `batch_size` is not a positive integer or exceeds the data set.
+            ValueError: if `batch_size` is not a positive integer or exceeds the data set, `seed` is
+                not an integer of at least 0, or `augment` is no function.
         """
         return _ahead(self._in_turn(batch_size, seed, augment))
 
     def _in_turn(self, batch_size, seed, augment):
         """As `batches`, each made when it is asked for, so that draws have one order."""
+        seed = checks.check_seed(seed)
+        if augment is not None and not callable(augment):
+            raise ValueError(
+                f"augment must be a function of a batch of images, or None; got {augment!r}."
+            )
         is_integer = isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool)
         if not is_integer or not 1 <= batch_size <= len(self):
             raise ValueError(
@@ -191,10 +201,20 @@ class Mixture:
     Attributes:
         centers: float32 array (modes, 2).
         std: standard deviation of each, in every direction.
+
+    Raises:
+        ValueError: if samples would not fit in float32.
     """
 
     centers: np.ndarray
     std: float
+
+    def __post_init__(self):
+        farthest = float(np.abs(self.centers).max()) + 100 * self.std
+        if not farthest < np.finfo(np.float32).max:
+            raise ValueError(
+                f"radius or spacing, and std, must give points that fit in float32, got {self!r}."
+            )
 
     def sample(self, count, seed=0):
         """Return points, float32 (count, 2); the same seed gives the same ones.
@@ -203,6 +223,7 @@ class Mixture:
             ValueError: if `count` is not a whole number of at least 1.
         """
         checks.check_count("count", count)
+        seed = checks.check_seed(seed)
         rng = np.random.default_rng(seed)
         modes = rng.integers(0, len(self.centers), count)
         points = self.centers[modes] + rng.normal(0, self.std, (count, 2))
@@ -218,6 +239,7 @@ class Mixture:
             ValueError: if `batch_size` is not a whole number of at least 1.
         """
         checks.check_count("batch_size", batch_size)
+        seed = checks.check_seed(seed)
         import tensorflow as tf
 
         centers = tf.constant(self.centers)
@@ -257,8 +279,8 @@ def ring(modes=8, radius=1.0, std=0.01):
     checks.check_positive("radius", radius)
     checks.check_positive("std", std)
     angles = 2 * np.pi * np.arange(modes) / modes
-    centers = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return Mixture(centers.astype(np.float32), float(std))
+    centers = float(radius) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return _mixture(centers, std)
 
 
 def grid(side=5, spacing=2.0, std=0.05):
@@ -275,9 +297,13 @@ def grid(side=5, spacing=2.0, std=0.05):
     checks.check_count("side", side)
     checks.check_positive("spacing", spacing)
     checks.check_positive("std", std)
-    places = spacing * (np.arange(side) - (side - 1) / 2)
-    centers = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
-    return Mixture(centers.astype(np.float32), float(std))
+    places = float(spacing) * (np.arange(side) - (side - 1) / 2)
+    return _mixture(np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2), std)
+
+
+def _mixture(centers, std):
+    with np.errstate(over="ignore"):  # Mixture says so
+        return Mixture(centers.astype(np.float32), float(std))
 
 
 def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
@@ -300,6 +326,7 @@ def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
         DatasetUnavailable, DatasetBroken: as `load`.
     """
     checks.check_count("count", count)
+    seed = checks.check_seed(seed)
     digits = load("mnist", split, fallback)
     chosen = np.random.default_rng(seed).integers(0, len(digits), (count, 3))
     images = np.concatenate([digits.images[chosen[:, i]] for i in range(3)], axis=-1)
@@ -401,9 +428,13 @@ def slanted_in_color(images):
 
     Returns:
         float32 (N, H, W, 3) in [-1, 1].
+
+    Raises:
+        ValueError: other images.
     """
     from scipy import ndimage
 
+    _check_images("images", images, channels=1)
     _, height, width, _ = images.shape
     rows = (np.arange(height) - (height - 1) / 2) / height
     ink = np.stack(
@@ -429,9 +460,13 @@ def outlined(images):
 
     Returns:
         float32 (N, H, W, 1) in [-1, 1].
+
+    Raises:
+        ValueError: other images.
     """
     from scipy import ndimage
 
+    _check_images("images", images, channels=1)
     difference = ndimage.morphological_gradient(images, (1, 3, 3, 1), mode="constant", cval=-1.0)
     return difference - 1
 
@@ -459,9 +494,13 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
             are augmented alike (as channels of one image). For comparison with what pairs teach.
 
     Raises:
-        ValueError: if `batch_size` is not a positive integer or too large; with `aligned`, if the
-            two do not have as many images of the same height and width.
+        ValueError: if an argument is none of these or `batch_size` too large; with `aligned`, if
+            the two do not have as many images of the same height and width.
     """
+    for name, images in (("a", a), ("b", b)):
+        if not isinstance(images, Images):
+            raise ValueError(f"{name} must be data.Images, got {type(images).__name__}.")
+    seed = checks.check_seed(seed)
     if not aligned:
         import tensorflow as tf
 
@@ -469,7 +508,7 @@ def batches_of_two(a, b, batch_size, seed=0, augment=None, aligned=False):
             each._in_turn(batch_size, seed + i, augment).map(lambda images, labels: images).repeat()
             for i, each in enumerate((a, b))
         ]
-        steps = -(-max(len(a), len(b)) // batch_size)
+        steps = -(-max(len(a), len(b)) // int(batch_size))
         return _ahead(tf.data.Dataset.zip(*kinds).take(steps))
     if a.images.shape[:3] != b.images.shape[:3]:
         raise ValueError(
@@ -791,8 +830,29 @@ def _embedded_digits(split):
     return Images((2 * large - 1).astype(np.float32), labels, "digits", _DIGIT_NAMES)
 
 
+def _in_words(value):
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    return type(value).__name__
+
+
+def _check_images(name, images, channels=None):
+    """Refuse what is not a float32 array of images in [-1, 1]."""
+    is_array = isinstance(images, np.ndarray) and images.dtype == np.float32 and images.size > 0
+    if not is_array or images.ndim != 4 or channels not in (None, images.shape[-1]):
+        raise ValueError(
+            f"{name} must be a float32 array of shape (N, H, W, {channels or 'C'}) with N of at "
+            f"least 1, got {_in_words(images)}."
+        )
+    if not (images.min() >= -1 and images.max() <= 1):
+        raise ValueError(
+            f"{name} must lie in [-1, 1], got [{images.min():g}, {images.max():g}]. "
+            "Scale pixels of 0 to 255 with pixels / 127.5 - 1."
+        )
+
+
 def _check_choice(argument, value, choices):
-    if value in choices:
+    if (value is None or isinstance(value, str)) and value in choices:
         return
     expected = ", ".join(map(repr, choices))
     close = difflib.get_close_matches(str(value).lower(), [c for c in choices if c is not None], 1)

@@ -398,13 +398,20 @@ class ModeSeeking:
         self.weight = checks.check_number("weight", weight)
 
     def __call__(self, latents, samples):
-        """The cost, a scalar; of latents (batch, latent_dim) and samples (batch, ...)."""
+        """The cost, a scalar; of latents (batch, latent_dim) and samples (batch, ...).
+
+        It is 0 for a batch of one, as the last one of an epoch may be: there is nothing to compare.
+        """
         half = tf.shape(latents)[0] // 2
-        apart = [
-            tf.reduce_mean(tf.abs(each[:half] - each[half : 2 * half]))
-            for each in (tf.cast(latents, tf.float32), tf.cast(samples, tf.float32))
-        ]
-        return self.weight / (apart[1] / apart[0] + 1e-5)
+
+        def cost():
+            apart = [
+                tf.reduce_mean(tf.abs(each[:half] - each[half : 2 * half]))
+                for each in (tf.cast(latents, tf.float32), tf.cast(samples, tf.float32))
+            ]
+            return self.weight / (apart[1] / apart[0] + 1e-5)
+
+        return tf.cond(half > 0, cost, lambda: tf.constant(0.0))
 
     def get_config(self):
         return {"weight": self.weight}

@@ -22,6 +22,7 @@ from gan_course import checks
 
 BLOCKS = 10  # parts that samples are dealt out to, to see how much a score varies
 BATCH_SIZE = 500  # images in memory at a time
+LARGEST = 1e20  # a kernel's variance takes numbers to the 12th power, and a float ends at 1e308
 
 
 class Score(float):
@@ -54,13 +55,13 @@ def _check_samples(name, samples):
     """Samples as an array of finite numbers."""
     try:
         samples = np.asarray(samples)
-    except ValueError as error:  # parts of different shapes, such as [images, labels]
+    except (TypeError, ValueError) as error:  # such as [images, labels]
+        parts = f" of {len(samples)} parts" if isinstance(samples, (list, tuple)) else ""
         raise ValueError(
             f"{name} must hold samples as one array of numbers of shape (N, ...), came a "
-            f"{type(samples).__name__} of {len(samples)} parts of different shapes. "
-            "Give the array of images alone."
+            f"{type(samples).__name__}{parts} of different shapes. Give the array of images alone."
         ) from error
-    if samples.ndim < 2 or len(samples) == 0 or samples.dtype.kind not in "fiu":
+    if samples.ndim < 2 or samples.size == 0 or samples.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} must hold samples as an array of numbers of shape (N, ...), "
             f"came {samples.dtype} of shape {samples.shape}."
@@ -71,7 +72,16 @@ def _check_samples(name, samples):
             f"{name} must be finite, came NaN or infinity in {bad} of {len(samples)} samples. "
             "Did the training diverge? Look at its losses."
         )
+    _check_size(name, samples)
     return samples
+
+
+def _check_size(name, values):
+    if values.max() > LARGEST or values.min() < -LARGEST:
+        raise ValueError(
+            f"{name} must hold numbers up to {LARGEST:g}, came {values.min():g} to "
+            f"{values.max():g}: their squares and products would not fit in a float."
+        )
 
 
 def _check_images(name, images, shape):
@@ -262,8 +272,12 @@ def pixels(images):
 
     Returns:
         np.ndarray: float32 (N, d).
+
+    Raises:
+        ValueError: no array of finite numbers.
     """
-    return np.reshape(np.asarray(images, np.float32), (len(images), -1))
+    images = _check_samples("images", images)
+    return images.reshape(len(images), -1).astype(np.float32)
 
 
 def _batches(name, samples):
@@ -281,7 +295,7 @@ def _batches(name, samples):
     if getattr(samples, "cardinality", lambda: 0)() == -1:
         raise ValueError(f"{name} has no end: take some of its batches, for example .take(20).")
     for batch in samples:
-        yield _check_samples(name, batch[0] if isinstance(batch, tuple) else batch)
+        yield _check_samples(name, batch[0] if isinstance(batch, tuple) and batch else batch)
 
 
 def _feature_batches(name, samples, features, argument="features"):
@@ -290,13 +304,15 @@ def _feature_batches(name, samples, features, argument="features"):
             found = np.asarray(features(batch))
         except ValueError as error:  # which of several sets of images is it about?
             raise ValueError(f"{name}: {error}") from error
-        if found.ndim != 2 or len(found) != len(batch):
+        fits = found.ndim == 2 and len(found) == len(batch) and found.dtype.kind in "fiub"
+        if not fits or found.size == 0:
             raise ValueError(
-                f"{argument} must turn {len(batch)} samples into an array ({len(batch)}, d), "
-                f"came shape {found.shape}."
+                f"{argument} must turn {len(batch)} samples into an array "
+                f"({len(batch)}, d), came shape {found.shape} of {found.dtype}."
             )
         if not np.isfinite(found).all():
             raise ValueError(f"{argument} must turn {name} into finite numbers, came NaN or inf.")
+        _check_size(f"{argument} of {name}", found)
         yield found
 
 
@@ -403,28 +419,44 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
     Raises:
         ValueError: shapes that do not fit, values that are not finite, or no covariance.
     """
-    means = [np.atleast_1d(np.asarray(mean, np.float64)) for mean in (mean_1, mean_2)]
-    covariances = [np.atleast_2d(np.asarray(c, np.float64)) for c in (covariance_1, covariance_2)]
-    d = len(means[0])
-    for number, (mean, covariance) in enumerate(zip(means, covariances, strict=True), 1):
+    means, covariances, d = [], [], None
+    for number, pair in enumerate(((mean_1, covariance_1), (mean_2, covariance_2)), 1):
+        names = f"mean_{number}", f"covariance_{number}"
+        found = [_as_floats(*each) for each in zip(names, pair, strict=True)]
+        mean, covariance = np.atleast_1d(found[0]), np.atleast_2d(found[1])
+        d = len(mean) if d is None else d
         if mean.shape != (d,) or covariance.shape != (d, d):
             raise ValueError(
                 f"mean_{number} and covariance_{number} must have the shapes ({d},) and "
                 f"({d}, {d}), came {mean.shape} and {covariance.shape}."
             )
-        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-            raise ValueError(f"mean_{number} and covariance_{number} must be finite.")
-    factors = [_factor(covariance) for covariance in covariances]
+        means, covariances = [*means, mean], [*covariances, covariance]
+    factors = [_factor(c, f"covariance_{number}") for number, c in enumerate(covariances, 1)]
     return _frechet(means[0], factors[0], means[1], factors[1])
 
 
-def _factor(covariance):
+def _as_floats(name, values):
+    """Numbers as float64, finite and not too large."""
+    try:
+        values = np.asarray(values)
+        if values.dtype.kind not in "fiubO" or values.size == 0:
+            raise TypeError
+        values = values.astype(np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers, came {values!r}.") from error
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite, came NaN or infinity.")
+    _check_size(name, values)
+    return values
+
+
+def _factor(covariance, name="covariance"):
     """A with A A' = covariance; eigenvalues below the rounding error are taken as 0."""
     values, vectors = scipy.linalg.eigh(covariance)
     rounding = max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
     if values[0] < -1e-6 * max(values[-1], 1e-300) or not np.allclose(covariance, covariance.T):
         raise ValueError(
-            "A covariance must be symmetric and have no negative eigenvalue, came eigenvalues "
+            f"{name} must be symmetric and have no negative eigenvalue, came eigenvalues "
             f"from {values[0]:.3g} to {values[-1]:.3g}."
         )
     return vectors * np.sqrt(np.where(values > rounding, values, 0.0))
@@ -519,6 +551,7 @@ class FrechetDistance:
         total = len(self._reference)
         count = total if count is None else count
         checks.check_count("count", count, least=2)
+        seed = checks.check_seed(seed)
         if total < 4:
             raise ValueError(f"A floor needs a reference of at least 4 samples, this has {total}.")
         rng, size = np.random.default_rng(seed), min(count, total // 2)
@@ -572,6 +605,7 @@ class KernelDistance:
     def __init__(self, reference, features="mnist", subsets=50, subset_size=1_000, seed=0):
         checks.check_count("subsets", subsets, least=2)
         checks.check_count("subset_size", subset_size, least=2)
+        seed = checks.check_seed(seed)
         self.features = get_features(features)
         self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
         self._reference = _all_features("reference", reference, self.features, least=4)

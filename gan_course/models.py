@@ -24,7 +24,16 @@ def _check_sizes(name, sizes):
             f"{name} must hold whole numbers of at least 1, came {sizes!r}. "
             f"Example: {name}=(256, 512)."
         )
+    if max(sizes) >= 2**31:
+        raise ValueError(f"{name} must hold numbers below 2^31, came {sizes!r}.")
     return tuple(map(int, sizes))
+
+
+def _check_size(name, size):
+    sizes = _check_sizes(name, size)
+    if len(sizes) > 1:
+        raise ValueError(f"{name} must be one whole number, came {size!r}.")
+    return sizes[0]
 
 
 def mlp_generator(
@@ -54,7 +63,7 @@ def mlp_generator(
     Raises:
         ValueError: a size that is not a whole number of at least 1.
     """
-    (latent_dim,) = _check_sizes("latent_dim", latent_dim)
+    latent_dim = _check_size("latent_dim", latent_dim)
     output_shape = _check_sizes("output_shape", output_shape)
     model = keras.Sequential(name=name)
     model.add(keras.Input((latent_dim,)))
@@ -82,7 +91,7 @@ def mlp_discriminator(input_shape=(28, 28, 1), hidden=(128,), dropout=0.0, name=
     Raises:
         ValueError: a size that is not a whole number of at least 1, or a dropout outside [0, 1).
     """
-    if not 0 <= dropout < 1:
+    if not isinstance(dropout, numbers.Real) or not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), came {dropout!r}. Example: dropout=0.3.")
     model = keras.Sequential(name=name)
     model.add(keras.Input(_check_sizes("input_shape", input_shape)))
@@ -136,7 +145,7 @@ def dcgan_generator(latent_dim=64, output_shape=(28, 28, 1), variant="course", n
     Raises:
         ValueError: a size that does not fit, or an unknown variant.
     """
-    (latent_dim,) = _check_sizes("latent_dim", latent_dim)
+    latent_dim = _check_size("latent_dim", latent_dim)
     doublings = _doublings("output_shape", output_shape)
     side, channels = output_shape[0] // 2**doublings, output_shape[2]
     parts = _choose(_GENERATORS, variant)(side, doublings, channels)
@@ -226,8 +235,8 @@ def conditional_generator(
     Raises:
         ValueError: a size that does not fit, or an unknown condition.
     """
-    (latent_dim,) = _check_sizes("latent_dim", latent_dim)
-    (classes,) = _check_sizes("classes", classes)
+    latent_dim = _check_size("latent_dim", latent_dim)
+    classes = _check_size("classes", classes)
     prepare = _choose(_GENERATOR_CONDITIONS, condition, "condition")
     doublings = _doublings("output_shape", output_shape)
     parts = _course_generator(output_shape[0] // 2**doublings, doublings, output_shape[2])
@@ -282,7 +291,7 @@ def conditional_discriminator(
     Raises:
         ValueError: a size that does not fit, an unknown condition or normalization.
     """
-    (classes,) = _check_sizes("classes", classes)
+    classes = _check_size("classes", classes)
     begin, end = _choose(_DISCRIMINATOR_CONDITIONS, condition, "condition")
     _choose(dict.fromkeys(_NORMALIZATIONS), normalization, "normalization")
     halvings = _to_four(input_shape[0], _doublings("input_shape", input_shape))
@@ -309,7 +318,7 @@ def resnet_generator(
     rest. (The transposed convolutions have kernels of 4x4 here, which overlap evenly.)
 
     Args:
-        input_shape: (height, width, channels), sides that are multiples of 4.
+        input_shape: (height, width, channels), sides that are multiples of 4, and at least 8.
         channels: of the images that come out; None for as many as go in.
         width: maps after the first convolution; twice and four times as many after the next ones.
         blocks: residual blocks; the paper has 6 for 128 x 128 and 9 for 256 x 256.
@@ -320,9 +329,9 @@ def resnet_generator(
     Raises:
         ValueError: a size that does not fit.
     """
-    input_shape = _check_image("input_shape", input_shape, 4)
-    (width,), (blocks,) = _check_sizes("width", width), _check_sizes("blocks", blocks)
-    (channels,) = _check_sizes("channels", channels or input_shape[-1])
+    input_shape = _check_image("input_shape", input_shape, 4, least=8)
+    width, blocks = _check_size("width", width), _check_size("blocks", blocks)
+    channels = input_shape[-1] if channels is None else _check_size("channels", channels)
     images = keras.Input(input_shape)
     x = _instance_norm_relu(_mirrored(images, width, 7))
     for times in (2, 4):
@@ -358,9 +367,9 @@ def unet_generator(
     Raises:
         ValueError: a size that does not fit.
     """
-    (halvings,), (width,) = _check_sizes("halvings", halvings), _check_sizes("width", width)
-    input_shape = _check_image("input_shape", input_shape, 2**halvings)
-    (channels,) = _check_sizes("channels", channels or input_shape[-1])
+    halvings, width = _check_size("halvings", halvings), _check_size("width", width)
+    input_shape = _check_image("input_shape", input_shape, 2 ** min(halvings, 30))
+    channels = input_shape[-1] if channels is None else _check_size("channels", channels)
     widths = [width * min(2**i, 8) for i in range(halvings)]
     images = x = keras.Input(input_shape)
     seen = []
@@ -395,11 +404,12 @@ def patch_discriminator(input_shape=(128, 128, 3), width=64, halvings=3, name="d
     Raises:
         ValueError: a size that does not fit.
     """
-    (halvings,), (width,) = _check_sizes("halvings", halvings), _check_sizes("width", width)
+    halvings, width = _check_size("halvings", halvings), _check_size("width", width)
     input_shape = _check_image("input_shape", input_shape, 1)
-    if min(input_shape[:2]) < 2**halvings:
+    least = 2 ** min(halvings, 30)
+    if min(input_shape[:2]) < least:
         raise ValueError(
-            f"input_shape must have sides of at least {2**halvings} for halvings={halvings}; came "
+            f"input_shape must have sides of at least {least} for halvings={halvings}; came "
             f"{input_shape}."
         )
     model = keras.Sequential([keras.Input(input_shape)], name=name)
@@ -618,8 +628,8 @@ class MinibatchDiscrimination(_OfBatch):
 
     def __init__(self, kernels=16, row=8, **kwargs):
         super().__init__(**kwargs)
-        (self.kernels,) = _check_sizes("kernels", kernels)
-        (self.row,) = _check_sizes("row", row)
+        self.kernels = _check_size("kernels", kernels)
+        self.row = _check_size("row", row)
 
     def build(self, input_shape):
         features = input_shape[-1]  # distances begin at about 1, however many there are
@@ -664,7 +674,7 @@ class MinibatchStd(_OfBatch):
 
 
 def _choose(builders, chosen, argument="variant"):
-    if chosen not in builders:
+    if not isinstance(chosen, str) or chosen not in builders:
         names = ", ".join(map(repr, builders))
         raise ValueError(f"{argument} must be one of {names}; came {chosen!r}.")
     return builders[chosen]
@@ -688,12 +698,13 @@ def _doubling(width, **options):
     return layers.Conv2DTranspose(width, 4, strides=2, padding="same", **options)
 
 
-def _check_image(name, shape, multiple):
+def _check_image(name, shape, multiple, least=1):
     shape = _check_sizes(name, shape)
-    if len(shape) != 3 or shape[0] % multiple or shape[1] % multiple:
+    if len(shape) != 3 or any(side % multiple or side < least for side in shape[:2]):
+        at_least = f", and at least {least}" if least > 1 else ""
         raise ValueError(
             f"{name} must be (height, width, channels), with sides that are multiples of "
-            f"{multiple}; came {shape}."
+            f"{multiple}{at_least}; came {shape}."
         )
     return shape
 
@@ -927,7 +938,7 @@ def image_classifier(input_shape=(28, 28, 1), classes=10, name="classifier"):
         ValueError: a size that is not a whole number of at least 1, or images below 8 x 8.
     """
     input_shape = _check_sizes("input_shape", input_shape)
-    (classes,) = _check_sizes("classes", classes)
+    classes = _check_size("classes", classes)
     if len(input_shape) != 3 or min(input_shape[:2]) < 8:
         raise ValueError(
             f"input_shape must be (height, width, channels) of at least 8 x 8, came {input_shape}."

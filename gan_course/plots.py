@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from gan_course import checks
+
 COLORS = {
     "real": "#0072B2",  # blue: real data, and the discriminator's side
     "fake": "#D55E00",  # vermilion: generated data, and the generator's side
@@ -36,7 +38,8 @@ def tile(images, columns=None, gap=1):
     """Lay images out in one picture.
 
     Args:
-        images: float (N, H, W, 1) or (N, H, W, 3) in [-1, 1].
+        images: float (N, H, W, 1) or (N, H, W, 3) in [-1, 1]; what is outside is cut off, and NaN
+            is gray.
         columns: images in a row; about the square root of N if not given.
         gap: white pixels between images.
 
@@ -44,17 +47,21 @@ def tile(images, columns=None, gap=1):
         np.ndarray: uint8 (height, width) for gray images, (height, width, 3) for color.
 
     Raises:
-        ValueError: another shape.
+        ValueError: another shape, or no numbers; columns or a gap that are no whole numbers.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+    images = _as_array(images)
+    is_number = images.dtype.kind in "fiub"
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0 or not is_number:
         raise ValueError(
-            f"images must have the shape (N, H, W, 1) or (N, H, W, 3), came {images.shape}."
+            "images must have the shape (N, H, W, 1) or (N, H, W, 3) and hold numbers, came "
+            f"{images.dtype} of shape {images.shape}."
         )
     count, height, width, channels = images.shape
-    columns = columns or math.ceil(math.sqrt(count))
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    columns, gap = checks.check_count("columns", columns), checks.check_count("gap", gap, least=0)
     rows = math.ceil(count / columns)
-    pixels = np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    images = np.nan_to_num(np.clip(images.astype(np.float32), -1, 1))
+    pixels = np.round((images + 1) * 127.5).astype(np.uint8)
     sheet = np.full(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8
     )
@@ -76,9 +83,13 @@ def image_grid(images, title=None, columns=None, ax=None, scale=2.0):
 
     Returns:
         matplotlib.axes.Axes
+
+    Raises:
+        ValueError: as `tile`, or a scale that is no number above 0.
     """
     import matplotlib.pyplot as plt
 
+    checks.check_positive("scale", scale)
     sheet = tile(images, columns)
     if ax is None:
         dpi = plt.rcParams["figure.dpi"]
@@ -105,15 +116,27 @@ def loss_curves(history, title=None, ax=None, legend=True):
 
     Returns:
         matplotlib.axes.Axes
+
+    Raises:
+        ValueError: a history without these lists, or with lists of different lengths.
     """
     import matplotlib.pyplot as plt
 
     logs = getattr(history, "history", history)
+    try:
+        d_loss, g_loss = (np.asarray(logs[name], float) for name in ("d_loss", "g_loss"))
+    except (LookupError, TypeError, ValueError):
+        d_loss = g_loss = np.empty(0)
+    if d_loss.ndim != 1 or d_loss.shape != g_loss.shape or len(d_loss) == 0:
+        raise ValueError(
+            "history must be what fit returns, or a dict with the lists 'd_loss' and 'g_loss', one "
+            f"number for each epoch; came a {type(logs).__name__}: {str(logs)[:80]}."
+        )
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-    epochs = np.arange(1, len(logs["d_loss"]) + 1)
-    ax.plot(epochs, logs["d_loss"], color=COLORS["real"], label="discriminator's loss")
-    ax.plot(epochs, logs["g_loss"], color=COLORS["fake"], linestyle="--", label="generator's loss")
+    epochs = np.arange(1, len(d_loss) + 1)
+    ax.plot(epochs, d_loss, color=COLORS["real"], label="discriminator's loss")
+    ax.plot(epochs, g_loss, color=COLORS["fake"], linestyle="--", label="generator's loss")
     for value, text, side in ((2 * math.log(2), "2 ln 2", "real"), (math.log(2), "ln 2", "fake")):
         ax.axhline(value, color=COLORS[side], linewidth=0.8, linestyle=":")
         align = "bottom" if side == "real" else "top"  # apart, even where the lines are close
@@ -121,7 +144,7 @@ def loss_curves(history, title=None, ax=None, legend=True):
         ax.annotate(text, where[0], xycoords=where[1], color=COLORS[side], va=align)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    if min(logs["g_loss"]) >= 0:  # the minimax generator's is below
+    if g_loss.min() >= 0:  # the minimax generator's is below
         ax.set_ylim(bottom=0)
     if legend:
         ax.legend()
@@ -135,20 +158,27 @@ def film(frames, seconds=6.0, scale=2):
 
     Args:
         frames: uint8 pictures of one shape, (height, width) or (height, width, 3).
-        seconds: length of the film; the last frame stays two seconds longer.
+        seconds: length of the film, up to 600; the last frame stays two seconds longer.
         scale: each pixel becomes scale x scale pixels.
 
     Returns:
         IPython.display.Image: its `.data` is the GIF as bytes.
 
     Raises:
-        ValueError: no frames.
+        ValueError: no frames, or other pictures; a length or a scale that makes no sense.
     """
     from IPython.display import Image
     from PIL import Image as Picture
 
-    if len(frames) == 0:
+    checks.check_number("seconds", seconds, most=600.0)
+    checks.check_count("scale", scale)
+    frames = _listed(frames)
+    if not frames:
         raise ValueError("frames must hold at least one picture, came none. Train first.")
+    for frame in frames:
+        _check_picture("frames", frame)
+        if frame.shape != frames[0].shape:
+            raise ValueError(f"frames must have one shape, came {frames[0].shape}, {frame.shape}.")
     pictures = [
         Picture.fromarray(frame)
         # 32 shades of gray are a third of the size, and hardly a difference to see
@@ -182,15 +212,17 @@ class Panel:
         **choices: for each argument of `draw` the values to choose from, the first one shown first.
 
     Raises:
-        ValueError: no choices, or none for one of the arguments.
+        ValueError: no choices, or none for one of the arguments; a scale that is no whole number;
+            once it is shown, a `draw` that returns something else.
 
     Example:
         plots.Panel(lambda digit: plots.tile(gan.generate(8, labels=digit)), digit=range(10))
     """
 
     def __init__(self, draw, scale=4, **choices):
+        checks.check_count("scale", scale)
         self._draw, self._scale = draw, scale
-        self._choices = {name: list(values) for name, values in choices.items()}
+        self._choices = {name: _listed(values) for name, values in choices.items()}
         if not self._choices or not all(self._choices.values()):
             raise ValueError(
                 "choices must hold at least one value for each argument of draw, came "
@@ -202,6 +234,7 @@ class Panel:
         from PIL import Image as Picture
 
         frame = self._draw(**values)
+        _check_picture("draw's result", frame)
         size = (frame.shape[1] * self._scale, frame.shape[0] * self._scale)
         buffer = io.BytesIO()
         Picture.fromarray(frame).resize(size, Picture.Resampling.NEAREST).save(buffer, "PNG")
@@ -235,6 +268,31 @@ class Panel:
         return {**bundle, "application/vnd.jupyter.widget-view+json": view}
 
 
+def _as_array(values):
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):  # parts of different shapes
+        return np.array(None)
+
+
+def _listed(values):
+    try:
+        return list(values)
+    except TypeError:  # a single one, or none
+        return []
+
+
+def _check_picture(name, frame):
+    is_bytes = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.size > 0
+    if not is_bytes or not (frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)):
+        is_array = isinstance(frame, np.ndarray)
+        came = f"{frame.dtype} of shape {frame.shape}" if is_array else repr(frame)
+        raise ValueError(
+            f"{name} must be uint8 arrays (height, width) or (height, width, 3), as `tile` makes "
+            f"them, came {came}."
+        )
+
+
 def interpolation(start, end, steps=10):
     """Latent vectors on the straight line between two.
 
@@ -244,8 +302,17 @@ def interpolation(start, end, steps=10):
 
     Returns:
         np.ndarray: float32 (steps, latent_dim).
+
+    Raises:
+        ValueError: fewer than 2 steps, or vectors of different lengths.
     """
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, for both ends; came {steps!r}.")
+    checks.check_count("steps", steps, least=2)
+    start, end = _as_array(start), _as_array(end)
+    numbers = all(each.dtype.kind in "fiub" for each in (start, end))
+    if not numbers or start.ndim != 1 or start.shape != end.shape:
+        raise ValueError(
+            "start and end must be vectors of numbers of one length, came "
+            f"{start.dtype} of shape {start.shape} and {end.dtype} of shape {end.shape}."
+        )
     weights = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return (1 - weights) * np.asarray(start, np.float32) + weights * np.asarray(end, np.float32)
+    return (1 - weights) * start.astype(np.float32) + weights * end.astype(np.float32)

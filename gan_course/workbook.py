@@ -39,6 +39,7 @@ def prepare(root=ROOT):
 
 def _prepare_one(published, copy):
     """Brings one working copy up to date and says what happened ("" if nothing did)."""
+    newest = _read_published(published)
     if not copy.exists():
         write_atomically(copy, published.read_text(encoding="utf-8"))
         return "new"
@@ -46,7 +47,7 @@ def _prepare_one(published, copy):
     mine = _read(copy)
     if mine is None:
         return f"cannot be read as a notebook; {take_it}"
-    if _version(mine) == _version(_read_published(published)):
+    if _version(mine) == _version(newest):
         return ""
     if _stamp(mine).get("cells_sha256") == cells_sha256(mine):
         write_atomically(copy, published.read_text(encoding="utf-8"))
@@ -64,6 +65,7 @@ def reset(lesson=None, exercise=None, root=ROOT):
 
 def _reset_lesson(published, root):
     copy = root / "workbook" / published.name
+    _read_published(published)  # before the copy is moved away
     if copy.exists():
         broken = " (it could not be read as a notebook)" if _read(copy) is None else ""
         print(f"Your copy is kept as {_copy_to_backup(copy, root)}{broken}")
@@ -79,10 +81,9 @@ def _reset_exercise(exercise, root):
     if not copy.exists():
         return _reset_lesson(published, root)
     mine = _read(copy)
+    unreadable = f"workbook/{copy.name} cannot be read as a notebook: {_reset_command(published)}"
     if mine is None:
-        raise WorkbookError(
-            f"workbook/{copy.name} cannot be read as a notebook: {_reset_command(published)}"
-        )
+        raise WorkbookError(unreadable)
     originals = _exercise_cells(_read_published(published), exercise)
     cells = _exercise_cells(mine, exercise)
     if len(cells) < len(originals):
@@ -95,8 +96,12 @@ def _reset_exercise(exercise, root):
     # Splitting a cell in JupyterLab leaves pieces that all belong to the exercise.
     surplus = [id(cell) for cell in cells[len(originals) :]]
     mine["cells"] = [cell for cell in mine["cells"] if id(cell) not in surplus]
+    try:
+        text = json.dumps(mine, indent=1) + "\n"
+    except RecursionError:  # lists in lists in lists, which no notebook has
+        raise WorkbookError(unreadable) from None
     print(f"Your copy is kept as {_copy_to_backup(copy, root)}")
-    write_atomically(copy, json.dumps(mine, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(copy, text)
     print(f"Exercise {exercise} in workbook/{copy.name} is as published. {_RELOAD}")
 
 
@@ -202,9 +207,11 @@ def _read(path):
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells_sha256(notebook)
-    except (ValueError, KeyError, TypeError):  # no JSON, or JSON that is not a notebook
-        return None
-    return notebook
+        metadata = [each.get("metadata", {}) for each in (notebook, *notebook["cells"])]
+        metadata.append(metadata[0].get("gan_course", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # no file, no JSON, or JSON that is not a notebook
+    return notebook if all(isinstance(each, dict) for each in metadata) else None
 
 
 def _read_published(path):
@@ -250,7 +257,7 @@ def _exercises(root):
     found = {}
     for published in _published(root):
         for cell in _read_published(published)["cells"]:
-            if "exercise" in cell.get("metadata", {}):
+            if isinstance(cell.get("metadata", {}).get("exercise"), str):
                 found[cell["metadata"]["exercise"]] = published
     return found
 

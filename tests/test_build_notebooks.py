@@ -1,6 +1,7 @@
 """The tool that makes notebooks from their sources, tried on a tiny lesson that is really run."""
 
 import base64
+import json
 import os
 import shutil
 import signal
@@ -153,6 +154,8 @@ def test_placeholders_before_the_first_run(new):
         ("    # END SOLUTION\n", "    # end_solution\n", 'write the marker as "# END SOLUTION"'),
         ("    # if x:\n", "    if x:\n", "line 18: lines between STUB and END SOLUTION"),
         ("# # Doubling\n", "# # BEGIN SOLUTION\n", "solution blocks belong in code cells"),
+        ("# BEGIN SOLUTION", "# BEGIN  SOLUTION", "line 15: a marker stands alone in its line"),
+        ("# BEGIN SOLUTION", "# BEGIN SOLUTION of it", "line 15: a marker stands alone"),
     ],
 )
 def test_wrong_markers_are_named_with_file_and_line(new, capsys, old, new_text, message):
@@ -162,6 +165,58 @@ def test_wrong_markers_are_named_with_file_and_line(new, capsys, old, new_text, 
     assert message in error
     assert "01_double.py, line" in error
     assert not (new / "notebooks/01_double.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text"),
+    [
+        ("    return 2 * x\n", "#%%\n    return 2 * x\n"),  # further ways to begin a cell
+        ("    return 2 * x\n", "    # %%\n    return 2 * x\n"),
+        ("    return 2 * x\n", "# In[2]:\n    return 2 * x\n"),
+        ('# %% exercise="1.1"', "# %% doubling [markdown]"),
+        ('# %% exercise="1.1"', '# %% active=""'),
+        ('# %% exercise="1.1"\n', '# ```\n\n# %% exercise="1.1"\n# ```\n'),
+    ],
+)
+def test_no_cell_hides_a_solution_from_the_builder(new, capsys, old, new_text):
+    change_source(new, old, new_text)
+    built = build(new)
+    path = new / "notebooks/01_double.ipynb"
+    assert built == 1 or "return 2 * x" not in path.read_text(encoding="utf-8")
+    assert built == 0 or "01_double.py: the cell that begins with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text", "message"),
+    [
+        ('tags=["nbval-check-output", "keep"]', 'tags="keep"', "'keep' is not of type 'array'"),
+        ('tags=["nbval-check-output", "keep"]', "number=NaN", "not JSON compliant"),
+        ("#   gan_course:\n", "#   jupytext: 3\n#   gan_course:\n", "jupytext cannot read it"),
+    ],
+)
+def test_settings_that_no_notebook_may_have(new, capsys, old, new_text, message):
+    change_source(new, old, new_text)
+    assert build(new) == 1
+    error = capsys.readouterr().err
+    assert "01_double.py" in error and message in error
+
+
+def test_a_source_in_another_encoding(new, capsys):
+    (new / "notebooks/source/01_double.py").write_bytes("# %%\n# é".encode("latin-1"))
+    assert build(new) == 1
+    assert "01_double.py is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("block", ["3", "[]", '{"results": 1}'])
+def test_a_stored_notebook_with_other_metadata_was_never_run(new, block):
+    build(new)
+    path = new / "notebooks/01_double.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["metadata"]["gan_course"] = json.loads(block)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert build(new, "--check") == 1
+    assert build(new, "--for-tests", str(new / "tests")) == 0
+    assert build(new) == 0
 
 
 def test_a_block_open_at_the_end_of_the_file_is_an_error(new, capsys):

@@ -127,6 +127,9 @@ def orders(dataset, epochs=1):
         (np.full((3, 2, 2, 1), np.nan, np.float32), np.zeros(3, int), r"\[-1, 1\].*nan"),
         (np.zeros((3, 2, 2, 1), np.float32), np.zeros(2, int), r"\(3,\).*\(2,\)"),
         (np.zeros((3, 2, 2, 1), np.float32), np.zeros(3), "integers.*float64"),
+        (np.zeros((3, 0, 2, 1), np.float32), np.zeros(3, int), r"images must .*\(3, 0, 2, 1\)"),
+        ([[[[0.0]]]], np.zeros(1, int), "images must be a float32 array .* got list"),
+        (np.zeros((1, 2, 2, 1), np.float32), [0], "labels must be an array .* got list"),
     ],
 )
 def test_images_refuse_what_the_course_does_not_expect(images, labels, words):
@@ -150,6 +153,14 @@ def test_a_part_of_the_images_keeps_its_labels(part):
     assert sorted(orders(found.batches(len(found)))[0]) == sorted(found.labels)
 
 
+def test_small_integer_types_count_and_seed_as_others_do():
+    assert orders(numbered(300).batches(np.int8(100), np.int8(3))) == orders(
+        numbered(300).batches(100, 3)
+    )
+    two = data.batches_of_two(numbered(300), numbered(200), np.int8(100))
+    assert len(list(two)) == 3
+
+
 def test_two_slices_share_the_images_out_without_a_copy():
     whole = numbered(10)
     train, held_out = whole[:-4], whole[-4:]
@@ -163,6 +174,19 @@ def test_a_single_index_is_refused(index):
     with pytest.raises(TypeError, match=rf"part must be a slice or .*; \[\[{index}\]\] is one"):
         numbered(10)[index]
     assert len(numbered(10)[[int(index)]]) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "error"),
+    [
+        *[("a", TypeError), (None, TypeError), (..., TypeError), ([0.5], TypeError)],
+        *[((slice(2), slice(1)), (TypeError, ValueError)), ([10], IndexError)],
+        (np.ones(9, bool), IndexError),
+    ],
+)
+def test_what_chooses_no_images_is_refused(part, error):
+    with pytest.raises(error, match="part must"):
+        numbered(10)[part]
 
 
 @pytest.mark.parametrize("part", [slice(5, 5), slice(10, None), [], np.zeros(10, bool)])
@@ -748,7 +772,19 @@ def test_batches_of_a_mixture_are_new_each_time_and_repeatable():
         (lambda: data.grid(side=2.5), "side"),
         (lambda: data.grid(spacing=np.inf), "spacing"),
         (lambda: data.ring().batches(0), "batch_size"),
+        (lambda: data.ring().batches(4, seed=-1), "seed"),
+        (lambda: data.ring().sample(4, seed=2**63), "seed"),
+        (lambda: data.ring().sample(10**30), "count must be below"),
+        (lambda: data.ring(radius=1e39), "radius or spacing, and std, must"),
+        (lambda: data.grid(std=10**400), "std must be a number above 0"),
         (lambda: data.stacked_mnist(count=0), "count"),
+        (lambda: data.stacked_mnist(seed=0.5), "seed"),
+        (lambda: data.slanted_in_color(np.zeros((1, 4, 4, 3), np.float32)), r"images must .* 1\)"),
+        (lambda: data.outlined([[0.0]]), "images must be a float32 array"),
+        (lambda: data.batches_of_two(numbered(3), [1], 2), "b must be data.Images, got list"),
+        (lambda: numbered(3).batches(2, seed="1"), "seed"),
+        (lambda: numbered(3).batches(2, augment=3), "augment must be a function"),
+        (lambda: data.load(np.array(["mnist", "digits"])), "name must be one of"),
     ],
 )
 def test_mixtures_refuse_numbers_that_make_no_sense(make, name):
@@ -852,6 +888,8 @@ def test_partners_are_as_many_as_images():
     few = data.load("digits", "test")[:3]
     with pytest.raises(ValueError, match="partner must have one image for each of the 3, got 2"):
         data.Images(few.images, few.labels, "some", few.class_names, few.images[:2])
+    with pytest.raises(ValueError, match="partner must be a float32 array"):
+        data.Images(few.images, few.labels, "some", few.class_names, [1, 2, 3])
 
 
 def test_without_photos_there_is_an_error_or_the_digits(capsys, two_hundred):

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 import time
 
 import answers_02
@@ -370,6 +371,100 @@ def test_misbehaving_answers_get_a_box(answer, message, hint, capsys):
     assert "Traceback" not in capsys.readouterr().out
 
 
+class Equal:
+    """Says that it is equal to everything."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+class Unprintable(BaseException):
+    def __str__(self):
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+def raises(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("id", "answer"),
+    [
+        ("0.1", lambda pixels: pixels / 127.5 - 1 + 1j),
+        ("0.1", lambda pixels: (pixels / 127.5 - 1).astype(str)),
+        ("0.1", lambda pixels: (pixels / 127.5 - 1).astype(str).astype(object)),
+        ("0.1", lambda pixels: np.ma.array(pixels / 127.5 - 1, mask=True)),
+        ("4.3", lambda samples, m: np.concatenate(np.split(samples, m), axis=-1) + 1j),
+        ("1.5", dict.fromkeys("ABCD", Equal())),
+        ("6.5", dict.fromkeys("ABCD", Equal())),
+        ("2.4", {**answers_02.RIGHT["2.4"][0], "steps": Equal()}),
+        ("5.5", {**answers_05.RIGHT["5.5"][0], "distance": -math.inf}),
+        ("3.3", answers_03.journey(0.1, -math.inf)),
+        ("7.5", answers_07.drawn(math.nan, 0.5)),
+        ("7.5", answers_07.drawn(0.9, math.nan)),
+        ("1.3", lambda logits: raises(Unprintable())),
+        ("1.3", lambda logits: raises(GeneratorExit)),
+        ("1.3", lambda logits: "\ud800"),
+        ("1.3", lambda logits: Unprintable()),
+        ("1.3", Unprintable()),
+    ],
+)
+def test_what_is_no_right_answer_and_may_do_tricks(id, answer, capsys):
+    assert judge(id, answer).status == "wrong"
+    assert "not yet" in capsys.readouterr().out
+
+
+def test_a_network_that_gives_nan_is_not_right():
+    def network(latent_dim):
+        model = checker._find("2.3").solution(latent_dim)
+        model.layers[0].kernel.assign(np.full(model.layers[0].kernel.shape, np.nan))
+        return model
+
+    assert judge("2.3", network).status == "wrong"
+
+
+def test_an_answer_cannot_change_what_it_is_held_against():
+    def spoiling(*arguments):
+        for argument in arguments:
+            argument[...] = 0.5
+        return checker._find("1.1").solution(*arguments)
+
+    assert judge("1.1", spoiling).status == "wrong"
+    assert judge("6.2", spoiling).status == "wrong"
+    assert judge("6.2", checker._find("6.2").solution).status == "right"
+
+
+@pytest.mark.parametrize(
+    ("id", "form"),
+    [("5.1", tf.stack), ("5.1", np.float32), ("8.4", tf.stack), ("8.4", np.stack)],
+)
+def test_pairs_in_any_form(id, form):
+    solution = checker._find(id).solution
+    assert judge(id, lambda *arguments: form(solution(*arguments))).status == "right"
+
+
+def test_an_object_without_end_is_no_answer():
+    class Endless:
+        def __getattr__(self, name):
+            return self
+
+    assert judge("1.1", Endless()).status == "wrong"
+
+
+def test_what_an_answer_prints_is_cut_off_and_cannot_be_closed():
+    def chatty(logits):
+        for _ in range(1_000):
+            print("again and again")
+        sys.stdout.close()
+
+    printed = judge("1.3", chatty).printed
+    assert printed.startswith("again and again\nagain") and len(printed) == checker.PRINTED_LIMIT
+
+
 def test_endless_recursion_gets_a_box():
     def forever(logits):
         return forever(logits)
@@ -481,6 +576,10 @@ def test_strict_mode_raises_unless_right(monkeypatch):
 def test_unknown_exercise():
     with pytest.raises(ValueError, match=r"id must be one of 0\.1, .*came '9\.9'"):
         exercises.check("9.9", 1)
+    with pytest.raises(ValueError, match=r"id must be one of 0\.1, .*came \[\]"):
+        exercises.check([], 1)
+    with pytest.raises(ValueError, match=r"lesson must be None or .* came 99"):
+        exercises.progress(99)
 
 
 def test_hints_come_one_by_one_and_begin_again(capsys):
@@ -518,6 +617,18 @@ def test_progress_is_kept_and_taken_back(tmp_path, monkeypatch):
         assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
         judge("0.1", RIGHT["0.1"][0])
         assert json.loads(file.read_text()) == ["0.1"]
+
+
+@pytest.mark.parametrize("text", ["[[]]", '[1, {}, "0.1"]', "[" * 100_000, '{"0.1": 1}'])
+def test_a_damaged_progress_file_is_mended(tmp_path, monkeypatch, text):
+    file = tmp_path / "progress.json"
+    file.write_text(text)
+    monkeypatch.setenv("GAN_COURSE_PROGRESS", str(file))
+    assert judge("1.1", ...).status == "todo"
+    assert file.read_text() == text
+    judge("1.1", checker._find("1.1").solution)
+    assert json.loads(file.read_text()) == (["0.1", "1.1"] if '"0.1"]' in text else ["1.1"])
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):

@@ -383,12 +383,22 @@ def test_the_dirac_gan(loss, penalty, after_500, after_2000):
 # Mode seeking
 
 
+def test_a_last_batch_of_one_does_not_spoil_the_logs():
+    gan = training.GAN(
+        models.mlp_generator(2, 4, (2,), None), models.mlp_discriminator((2,), 4), latent_dim=2
+    )
+    gan.compile(diversity=losses.ModeSeeking())
+    history = gan.fit(np.zeros((5, 2), "float32"), batch_size=4, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
 def test_mode_seeking_of_a_linear_generator_is_the_inverse_of_its_slope():
     latents = np.random.default_rng(0).normal(size=(10, 4)).astype("float32")
     cost = losses.ModeSeeking(weight=2.0)
     assert float(cost(latents, 3 * latents)) == pytest.approx(2 / 3, rel=1e-4)
     assert float(cost(latents, np.ones((10, 4), "float32"))) == pytest.approx(2 / 1e-5)  # collapsed
     assert float(cost(latents[:9], 3 * latents[:9])) == pytest.approx(2 / 3, rel=1e-4)
+    assert float(cost(latents[:1], latents[:1])) == 0.0  # nothing to compare with
     assert losses.ModeSeeking.from_config(cost.get_config()).weight == 2.0
     with pytest.raises(ValueError, match="weight"):
         losses.ModeSeeking(-1)

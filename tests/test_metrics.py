@@ -135,9 +135,15 @@ def test_frechet_of_no_spread_at_all_is_the_distance_of_points():
     [
         (([0, 0], np.eye(2), [0], np.eye(1)), r"mean_2 and covariance_2 .*\(2,\) and \(2, 2\)"),
         (([0, 0], np.eye(3), [0, 0], np.eye(2)), r"mean_1 .*came \(2,\) and \(3, 3\)"),
-        (([0, np.nan], np.eye(2), [0, 0], np.eye(2)), "mean_1 and covariance_1 must be finite"),
+        (([0, np.nan], np.eye(2), [0, 0], np.eye(2)), "mean_1 must be finite"),
         (([0, 0], -np.eye(2), [0, 0], np.eye(2)), "no negative eigenvalue, came .*-1"),
-        (([0, 0], [[1, 0.5], [0, 1]], [0, 0], np.eye(2)), "must be symmetric"),
+        (([0, 0], [[1, 0.5], [0, 1]], [0, 0], np.eye(2)), "covariance_1 must be symmetric"),
+        (([0, 0], np.eye(2), [0, 0], -np.eye(2)), "covariance_2 must be symmetric"),
+        (([0, "a"], np.eye(2), [0, 0], np.eye(2)), "mean_1 must hold numbers"),
+        (([0, 1j], np.eye(2), [0, 0], np.eye(2)), "mean_1 must hold numbers"),
+        (([], np.empty((0, 0)), [], np.empty((0, 0))), "mean_1 must hold numbers"),
+        (([0, 0], np.eye(2), [0, 0], 1e200 * np.eye(2)), r"covariance_2 must hold .* 1e\+20"),
+        ((10**400, 1, 0, 1), "mean_1 must hold numbers"),
     ],
 )
 def test_frechet_refuses_what_is_no_gaussian(arguments, words):
@@ -728,6 +734,10 @@ def test_unknown_classifiers(classifier):
         (lambda x: x[0, :, :, 0], r"features must turn 12 samples into .* came shape \(28, 28\)"),
         (lambda x: 1.0, r"features must turn 12 samples into .* came shape \(\)"),
         (lambda x: x[:, 0, 0] / 0, "features must turn reference into finite numbers"),
+        (lambda x: x[:, 0, 0] * np.float64(1e200), r"features of reference must .* 1e\+20"),
+        (lambda x: x[:, 0, 0] * 1j, "features must turn 12 samples .* of complex"),
+        (lambda x: x[:, 0, 0].astype(str), "features must turn 12 samples .* of <U"),
+        (lambda x: np.empty((len(x), 0)), r"features must turn 12 .* came shape \(12, 0\)"),
     ],
 )
 def test_feature_functions_with_other_results(features, words):
@@ -780,6 +790,21 @@ def test_counts_are_whole_numbers(name, call, wrong):
         return
     with pytest.raises(ValueError, match=rf"^{name} must be a whole number of at least .*{wrong}"):
         call(wrong)
+
+
+@pytest.mark.parametrize("samples", [3, np.empty((3, 0)), [["a"]], [[1j]], [[np.inf]], [()]])
+def test_pixels_of_what_has_none(samples):
+    with pytest.raises(ValueError, match="images must"):
+        metrics.pixels(samples)
+
+
+def test_seeds_are_whole_numbers():
+    for call in (
+        lambda: metrics.KernelDistance(SAMPLES, same, seed=-1),
+        lambda: metrics.FrechetDistance(SAMPLES, same).floor(seed=0.5),
+    ):
+        with pytest.raises(ValueError, match="seed must be a whole number"):
+            call()
 
 
 def test_numpy_counts_are_counts():

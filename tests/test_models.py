@@ -70,7 +70,14 @@ def test_wrong_sizes_name_the_argument(arguments, name):
         models.mlp_generator(**arguments)
 
 
-@pytest.mark.parametrize("dropout", [1.0, -0.1])
+def test_sizes_that_are_too_many_or_too_large():
+    with pytest.raises(ValueError, match=r"latent_dim must be one whole number, came \(1, 2\)"):
+        models.mlp_generator((1, 2))
+    with pytest.raises(ValueError, match="hidden must hold numbers below"):
+        models.mlp_generator(hidden=10**30)
+
+
+@pytest.mark.parametrize("dropout", [1.0, -0.1, "0.3", None, float("nan")])
 def test_wrong_dropout(dropout):
     with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\), came"):
         models.mlp_discriminator(dropout=dropout)
@@ -497,8 +504,13 @@ def test_reflection_padding_mirrors_the_border():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: models.resnet_generator((30, 28, 1)), r"multiples of 4; came \(30, 28, 1\)"),
+        (lambda: models.resnet_generator((30, 28, 1)), r"multiples of 4, .*came \(30, 28, 1\)"),
         (lambda: models.resnet_generator((28, 28)), "input_shape must be"),
+        (lambda: models.resnet_generator((4, 28, 1)), "at least 8"),
+        (lambda: models.resnet_generator(channels=0), "channels must hold"),
+        (lambda: models.unet_generator((32, 32, 1), halvings=10**6), "input_shape must be"),
+        (lambda: models.patch_discriminator((32, 32, 1), halvings=10**6), "input_shape must have"),
+        (lambda: models.dcgan_generator(variant=["course"]), "variant must be one of"),
         (lambda: models.resnet_generator(blocks=0), "blocks must hold whole numbers"),
         (lambda: models.unet_generator((28, 28, 1), halvings=3), "multiples of 8"),
         (lambda: models.patch_discriminator((4, 4, 1), halvings=3), "sides of at least 8"),

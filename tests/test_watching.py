@@ -23,15 +23,51 @@ def test_tile_puts_each_image_in_its_place():
     assert (sheet[:2, 3:] == 128).all() and (sheet[3:, 3:] == 255).all()  # the last one is empty
 
 
+GRAY = np.zeros((2, 2), np.uint8)
+
+
 def test_tile_keeps_colors_and_clips():
     red = np.array([3.0, -1.0, -3.0]).reshape(1, 1, 1, 3)
     assert plots.tile(red).tolist() == [[[255, 0, 0]]]
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (0, 2, 2, 1), (1, 2, 2, 4)])
+def test_tile_draws_what_has_diverged_in_gray_and_white():
+    images = np.array([np.nan, np.inf, -np.inf]).reshape(1, 1, 3, 1)
+    assert plots.tile(images).tolist() == [[128, 255, 0]]
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (0, 2, 2, 1), (1, 2, 2, 4), (1, 0, 2, 1)])
 def test_tile_refuses(shape):
     with pytest.raises(ValueError, match="images must have the shape"):
         plots.tile(np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: plots.tile(np.zeros((1, 2, 2, 1), complex)), "images must .* complex128"),
+        (lambda: plots.tile([[1], [2, 3]]), "images must"),
+        (lambda: plots.tile(np.zeros((1, 2, 2, 1)), 0), "columns must be a whole number"),
+        (lambda: plots.tile(np.zeros((1, 2, 2, 1)), 2, -1), "gap must be a whole number"),
+        (lambda: plots.image_grid(np.zeros((1, 2, 2, 1)), scale=0), "scale must be a number"),
+        (lambda: plots.loss_curves({"d_loss": [1.0]}), "history must be"),
+        (lambda: plots.loss_curves({"d_loss": [1.0], "g_loss": []}), "history must be"),
+        (lambda: plots.loss_curves(None), "history must be .* came a NoneType"),
+        (lambda: plots.film([np.zeros((2, 2))]), "frames must be uint8 .* float64"),
+        (lambda: plots.film([GRAY, GRAY[:1]]), "frames must have one shape"),
+        (lambda: plots.film([GRAY], seconds=1e9), r"seconds must be a number in \[0, 600\]"),
+        (lambda: plots.film([GRAY], scale=0), "scale must be a whole number"),
+        (lambda: plots.film(np.array(3)), "frames must hold at least one"),
+        (lambda: plots.Panel(lambda x: None, x=3), "choices must hold at least one"),
+        (lambda: plots.Panel(lambda x: None, x=[3]).picture(x=3), "draw's result must be uint8"),
+        (lambda: plots.interpolation([0.0], [0.0, 1.0]), "start and end must be vectors"),
+        (lambda: plots.interpolation(["a"], ["b"]), "start and end must be vectors of numbers"),
+        (lambda: plots.interpolation([0.0], [1.0], 2.5), "steps must be a whole number"),
+    ],
+)
+def test_pictures_of_other_things(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
 
 
 def test_loss_curves_draw_the_equilibrium():
@@ -52,7 +88,7 @@ def test_interpolation_is_a_straight_line():
     points = plots.interpolation([0.0, 2.0], [1.0, 0.0], steps=5)
     assert points.dtype == np.float32
     assert np.allclose(points, [[0, 2], [0.25, 1.5], [0.5, 1], [0.75, 0.5], [1, 0]])
-    with pytest.raises(ValueError, match="steps must be at least 2"):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 2"):
         plots.interpolation([0.0], [1.0], steps=1)
 
 

@@ -103,7 +103,15 @@ def test_a_copy_that_was_only_run_counts_as_unedited(course, copy):
     assert "renewed" in workbook.prepare(course)[0]
 
 
-@pytest.mark.parametrize("text", ["<<<<<<< mine", "[]", "{}", '{"cells": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["<<<<<<< mine", "[]", "{}", '{"cells": [1]}', '{"cells": [], "metadata": []}'],
+        '{"cells": [{"cell_type": "code", "source": "", "metadata": 1}]}',
+        '{"cells": [], "metadata": {"gan_course": "new"}}',
+        "[" * 100_000,
+    ],
+)
 def test_a_broken_copy_is_said_to_be_broken_kept_and_reset(course, copy, capsys, text):
     copy.write_text(text)
     assert "cannot be read as a notebook" in workbook.prepare(course)[0]
@@ -114,6 +122,41 @@ def test_a_broken_copy_is_said_to_be_broken_kept_and_reset(course, copy, capsys,
     assert "could not be read as a notebook" in capsys.readouterr().out
     assert backups(course) == [text]
     assert copy.read_bytes() == (course / "notebooks" / LESSON).read_bytes()
+
+
+def test_a_folder_in_the_place_of_a_copy_is_moved_away(course, copy):
+    copy.unlink()
+    copy.mkdir()
+    assert "cannot be read as a notebook" in workbook.prepare(course)[0]
+    workbook.reset(lesson="01", root=course)
+    assert copy.read_bytes() == (course / "notebooks" / LESSON).read_bytes()
+
+
+def test_a_broken_published_notebook_replaces_nothing(course, copy):
+    mine = solve(copy)
+    (course / "notebooks" / LESSON).write_text("{")
+    for call in (workbook.prepare, lambda root: workbook.reset(lesson="01", root=root)):
+        with pytest.raises(workbook.WorkbookError, match="git restore notebooks"):
+            call(root=course)
+    assert copy.read_text(encoding="utf-8") == mine and not backups(course)
+    copy.unlink()
+    with pytest.raises(workbook.WorkbookError, match="git restore notebooks"):
+        workbook.prepare(course)
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize("value", ["\ud800", json.loads("[" * 900 + "]" * 900)])
+def test_what_cannot_be_written_again_leaves_the_copy_where_it_is(course, copy, value):
+    notebook = json.loads(copy.read_text())
+    notebook["cells"][0]["metadata"]["odd"] = "HERE"
+    copy.write_text(json.dumps(notebook).replace('"HERE"', json.dumps(value)))
+    mine = copy.read_text()
+    try:
+        workbook.reset(exercise="1.1", root=course)
+    except workbook.WorkbookError:
+        assert copy.read_text() == mine
+    else:
+        assert backups(course) == [mine] and len(sources(copy)) == 3
 
 
 @pytest.mark.parametrize("name", ["01", "1", "01_sample", LESSON])

@@ -128,6 +128,7 @@ def find_lessons(root, numbers=()):
 # --- from a source to a notebook ------------------------------------------------------------------
 
 _MARKER = re.compile(r"\s*#[\s#]*(begin[ _-]?solution|stub|end[ _-]?solution)\s*:?\s*", re.I)
+_NEARLY_MARKER = re.compile(r"(begin|end)[\s_-]*(the[\s_-]*)?solution", re.I)
 _NEXT_MARKER = {"BEGIN SOLUTION": "STUB", "STUB": "END SOLUTION", "END SOLUTION": "BEGIN SOLUTION"}
 
 
@@ -156,10 +157,29 @@ def check_markers(text, name):
                 raise BuildError(f"{where}: {found} where {expected} should come first")
             opened = number if found == "BEGIN SOLUTION" else opened
             expected = _NEXT_MARKER[found]
+        elif _NEARLY_MARKER.search(line):
+            raise BuildError(f"{where}: a marker stands alone in its line, as # BEGIN SOLUTION")
         elif expected == "END SOLUTION" and line.strip() and not line.lstrip().startswith("#"):
             raise BuildError(f"{where}: lines between STUB and END SOLUTION begin with #")
     if expected != "BEGIN SOLUTION":
         raise BuildError(f"{name}, line {opened}: this BEGIN SOLUTION has no {expected}")
+
+
+def check_cells(cells, name):
+    """Raises unless the solution blocks are whole in what jupytext takes for cells, too.
+
+    It knows more ways to begin a cell, or a text cell, than `check_markers`.
+    """
+    for cell in cells:
+        found = [marker(line) for line in cell.source.splitlines() if marker(line)]
+        whole = ["BEGIN SOLUTION", "STUB", "END SOLUTION"] * (len(found) // 3)
+        hidden = cell.cell_type != "code" and _NEARLY_MARKER.search(cell.source)
+        if found != whole or hidden:
+            first = cell.source.strip().splitlines()[0]
+            raise BuildError(
+                f"{name}: the cell that begins with '{first}' has a part of a solution block, or "
+                'is no code cell; begin cells with "# %%" or "# %% [markdown]"'
+            )
 
 
 def choose(source, variant):
@@ -178,14 +198,22 @@ def choose(source, variant):
 
 def read_source(lesson):
     """The source's text, and jupytext's reading of it."""
-    text = lesson.source.read_text(encoding="utf-8")
-    check_markers(text, f"notebooks/source/{lesson.source.name}")
+    name = f"notebooks/source/{lesson.source.name}"
+    try:
+        text = lesson.source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BuildError(f"{name} is not UTF-8: {error}") from None
+    check_markers(text, name)
     # Without this, jupytext takes a comment that begins with "cat", "more" or "ls" for a command.
     form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
     try:
-        return text, jupytext.reads(text, fmt=form)
+        parsed = jupytext.reads(text, fmt=form)
     except yaml.YAMLError as error:
-        raise BuildError(f"{lesson.source.name}: its top is no YAML: {error}") from None
+        raise BuildError(f"{name}: its top is no YAML: {error}") from None
+    except Exception as error:  # odd settings at the top or in a cell's: many types
+        raise BuildError(f"{name}: jupytext cannot read it: {error!r}") from error
+    check_cells(parsed.cells, name)
+    return text, parsed
 
 
 def from_source(lesson, variant):
@@ -198,13 +226,14 @@ def from_source(lesson, variant):
         suffix = f"-{seen[identity]}" if seen[identity] > 1 else ""
         new_cell = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
         code = cell.cell_type == "code"
-        cells.append(
-            new_cell(
-                choose(cell.source, variant) if code else cell.source,
-                id=identity + suffix,
-                metadata={key: cell.metadata[key] for key in own_metadata(cell, lesson)},
-            )
-        )
+        source = choose(cell.source, variant) if code else cell.source
+        own = {key: cell.metadata[key] for key in own_metadata(cell, lesson)}
+        try:
+            json.dumps(own, allow_nan=False)  # which browsers cannot read
+            cells.append(new_cell(source, id=identity + suffix, metadata=own))
+        except (ValueError, nbformat.ValidationError) as error:
+            what = getattr(error, "message", error)
+            raise BuildError(f"{lesson.source.name}: a cell with {own}: {what}") from None
     metadata = copy.deepcopy(METADATA)
     metadata["gan_course"] = {"variant": variant, "source_sha256": sha256(text)}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
@@ -230,7 +259,7 @@ def fill(text, run, name):
             return format(known[match[1]], match[2] or "")
         except KeyError:
             problems.append(f"{name}: {match[0]} is no result of its run ({', '.join(known)})")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             problems.append(f"{name}: {match[0]} for {known[match[1]]!r}: {error}")
         return match[0]
 
@@ -320,11 +349,12 @@ def read_stored(path, fresh):
         return None, {}, MISSING
     try:
         stored = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (ValueError, AttributeError, KeyError):  # no JSON, or JSON that is not a notebook
+        nbformat.validate(stored)
+    except Exception:  # no JSON, or JSON that is not a notebook: surfaces as a dozen types
         return None, {}, "cannot be read as a notebook"
     block = stored.metadata.get("gan_course", {})
-    run = {key: block[key] for key in RUN_KEYS if key in block}
-    if len(run) < len(RUN_KEYS):
+    run = {key: block[key] for key in RUN_KEYS if key in block} if isinstance(block, dict) else {}
+    if len(run) < len(RUN_KEYS) or not isinstance(run["results"], dict):
         return stored, {}, NEVER_RUN
     if outputs_sha256(stored) != run["outputs_sha256"]:
         return stored, {}, "holds other outputs than those of its stored run (run by hand?)"
@@ -634,7 +664,7 @@ def why_not_published(lesson, variant):
     if stored is None or reason == NEVER_RUN:
         return reason
     block, source = stored.metadata["gan_course"], expected.metadata["gan_course"]
-    if block["source_sha256"] != source["source_sha256"]:
+    if block.get("source_sha256") != source["source_sha256"]:
         return "is older than its source"
     return "" if not reason and same(stored, expected) else "was edited or run here"
 
@@ -694,6 +724,7 @@ def row(lesson):
     """A lesson's row in the table, from the stored run of the learner's notebook."""
     name = f"notebooks/source/{lesson.source.name}"
     about = read_source(lesson)[1].metadata.get("gan_course", {})
+    about = about if isinstance(about, dict) else {}
     missing = [key for key in ("title", "outcome", "result") if key not in about]
     if missing:
         raise BuildError(f"{name}: no {', '.join(missing)} under jupyter: gan_course: at its top")

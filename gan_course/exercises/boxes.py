@@ -1,6 +1,7 @@
 """The boxes that exercises and results are shown in: HTML in a notebook, text anywhere else."""
 
 import html
+import sys
 
 _COLORS = {"right": "#0072B2", "wrong": "#D55E00", "todo": "#7F7F7F"}  # safe for color blindness
 
@@ -17,8 +18,8 @@ def show(kind, title, parts=(), folded=(), instead="", extra=None):
         extra: further output types, {mime type: data}, stored with the box.
     """
     bundle = {
-        "text/plain": _as_text(title, [*parts, instead] if instead else parts),
-        "text/html": _as_html(kind, title, parts, folded),
+        "text/plain": _printable(_as_text(title, [*parts, instead] if instead else parts)),
+        "text/html": _printable(_as_html(kind, title, parts, folded)),
         **(extra or {}),
     }
     if notebook_shell() is not None:
@@ -34,6 +35,12 @@ def notebook_shell():
     from IPython import get_ipython
 
     return get_ipython()
+
+
+def _printable(text):
+    """The text with escapes for what the output does not know, such as half a character."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _as_text(title, parts):

@@ -24,6 +24,7 @@ from gan_course.runtime import ROOT
 from gan_course.workbook import write_atomically
 
 TIME_LIMIT = 20.0  # seconds an answer may take; code that runs outside Python cannot be cut off
+PRINTED_LIMIT = 10_000  # characters kept of what an answer prints: a loop may print gigabytes
 _REGISTRY = {}
 _HINTS_SHOWN = {}
 
@@ -115,7 +116,7 @@ def prediction(id, title, right, why, others):
             raise NotYet(
                 "A prediction is one letter, in quotes.",
                 expected=" or ".join(repr(letter) for letter in letters),
-                came=_short(choice),
+                came=short(choice),
                 hint="Write for example: prediction = 'a'",
             )
         if choice.strip().lower() != right:
@@ -165,7 +166,7 @@ def hint(id):
 
 
 def _find(id):
-    if id not in _REGISTRY:
+    if not isinstance(id, str) or id not in _REGISTRY:
         raise ValueError(f"id must be one of {', '.join(sorted(_REGISTRY))}; came {id!r}.")
     return _REGISTRY[id]
 
@@ -185,7 +186,7 @@ def _judge(entry, answer):
         result, shown = Result(entry.id, "right", message), [message]
     except (Todo, NotYet) as wrong:
         result, shown = _not_right(entry, answer, wrong)
-    return dataclasses.replace(result, printed=printed.getvalue()), shown
+    return dataclasses.replace(result, printed=printed.text), shown
 
 
 def _check(id, answer, goes_on=False):
@@ -215,7 +216,7 @@ def _has_blank(answer):
     """Whether a function's text still holds the blank `...`, other than as an index."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
-    except (OSError, TypeError, SyntaxError):  # no function, or one without a text
+    except BaseException:  # no function, one without a text, an object of the learner's own
         return False
     indices = [each.slice for each in ast.walk(tree) if isinstance(each, ast.Subscript)]
     in_indices = {part for index in indices for part in ast.walk(index)}
@@ -233,7 +234,7 @@ def _show(entry, result, parts):
     kind = "Prediction" if entry.is_prediction else "Exercise"
     if result.printed:
         text = re.sub(r"\x1b\[[0-9;]*m|[\b\r]", "", result.printed)  # colors of a progress bar
-        parts = [*parts, ("Your code printed", _short(text.strip(), 400))]
+        parts = [*parts, ("Your code printed", short(text.strip(), 400))]
     title = f"{kind} {entry.id}, {entry.title}: {words[result.status]}"
     hints = entry.hints if result.status != "right" else ()
     how = f'({len(hints)} hints, one by one: exercises.hint("{entry.id}"))' if hints else ""
@@ -243,22 +244,33 @@ def _show(entry, result, parts):
 # Trying an answer without letting it do harm.
 
 
+class _Printed(io.TextIOBase):
+    """Keeps the beginning of what an answer prints, even if the answer closes it."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text[: PRINTED_LIMIT - len(self.text)]
+        return len(text)
+
+
 @contextlib.contextmanager
 def _captured():
     """Catch what an answer prints; errors of the answer itself become `NotYet`."""
-    printed = io.StringIO()
+    printed = _Printed()
     try:
         with contextlib.redirect_stdout(printed):
             yield printed
-    except (Todo, NotYet):
+    except (Todo, NotYet, KeyboardInterrupt):  # the last one is the stop button
         raise
     except NotImplementedError:
         raise Todo from None
-    except (Exception, SystemExit) as error:  # anything a learner's code may raise
-        if "ellipsis" in str(error).lower():  # a blank that is still there, used in a formula
+    except BaseException as error:  # anything a learner's code may raise
+        if "ellipsis" in _as_text(error).lower():  # a blank that is still there, used in a formula
             raise Todo from None
         raise NotYet(
-            f"Your code stopped with {type(error).__name__}: {_short(error, 300)}",
+            f"Your code stopped with {type(error).__name__}: {short(error, 300)}",
             came=_line_of_answer(error),
             hint=_explain(error),
         ) from error
@@ -343,16 +355,17 @@ def _line_of_answer(error):
 
 
 def _explain(error):
+    text = _as_text(error)
     if isinstance(error, SystemExit):
         return "Take exit() or quit() away: a function ends with return."
-    if isinstance(error, TypeError) and "positional argument" in str(error):
+    if isinstance(error, TypeError) and "positional argument" in text:
         return "Keep the arguments of the function as they were given."
-    if "Unknown variable" in str(error):
+    if "Unknown variable" in text:
         return (
             "This optimizer belongs to the generator: take the gradients for "
             "generator.trainable_variables alone, and apply them to these."
         )
-    if "No gradients provided" in str(error):
+    if "No gradients provided" in text:
         return (
             "No gradient reaches the weights: make the images inside the tape by calling "
             "generator(latents, training=True). predict() and .numpy() cut the gradient off."
@@ -364,8 +377,15 @@ def _explain(error):
     return None
 
 
-def _short(value, length=120):
-    text = str(value) if isinstance(value, (str, BaseException)) else repr(value)
+def _as_text(value):
+    try:
+        return str(value) if isinstance(value, (str, BaseException)) else repr(value)
+    except BaseException:  # an object of the learner's own may do anything
+        return f"<{type(value).__name__}>"
+
+
+def short(value, length=120):
+    text = _as_text(value)
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
@@ -378,7 +398,7 @@ def need_function(answer, name):
         raise NotYet(
             "A function was expected.",
             expected=name,
-            came=_short(answer),
+            came=short(answer),
             hint=f"Give the function itself, without brackets: {name}, not {name}(...).",
         )
 
@@ -392,14 +412,17 @@ def need_result(answer, names, of, hint):
     if not isinstance(answer, dict) or not set(names) <= set(answer):
         raise NotYet(
             f"The result of {of[0]} was expected, what {of[1]}(...) returns.",
-            came=str(answer)[:80],
+            came=short(answer, 80),
             hint=hint,
         )
 
 
 def call(function, *args):
-    """The function's result; the blank `...` anywhere in it means that it is not done yet."""
-    result = function(*args)
+    """The function's result; the blank `...` anywhere in it means that it is not done yet.
+
+    It gets copies of arrays and lists, so that it cannot change what it is held against.
+    """
+    result = function(*(x.copy() if isinstance(x, (np.ndarray, list)) else x for x in args))
     parts = result if isinstance(result, (tuple, list)) else (result,)
     if any(part is ... for part in parts):
         raise Todo
@@ -415,12 +438,7 @@ def as_array(value, shape, what, hint="Take the mean over the batch: tf.reduce_m
 
     `hint` is for an array where one number was expected.
     """
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise NotYet(
-            f"{what} must be numbers.", expected=_shape_in_words(shape), came=_short(value)
-        ) from None
+    array = as_numbers(value, what, expected=_shape_in_words(shape))
     if array.shape != shape and array.size == int(np.prod(shape)) and array.size == 1:
         array = array.reshape(shape)
     if array.shape != shape:
@@ -434,8 +452,29 @@ def as_array(value, shape, what, hint="Take the mean over the batch: tf.reduce_m
     return array
 
 
+def as_numbers(value, what, expected=None):
+    """The value as a float array of any shape, whatever library it came from."""
+    hint = None
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            hint = "Take the real part of complex numbers: .real"
+        if array.dtype.kind in "cSUMm" or np.ma.is_masked(value):  # would be cut to fit, or read
+            raise TypeError
+        if array.dtype.kind == "O" and any(isinstance(x, (str, bytes)) for x in array.flat):
+            raise TypeError
+        return array.astype(float)
+    except (OverflowError, TypeError, ValueError):
+        raise NotYet(f"{what} must be numbers.", expected, short(value), hint) from None
+
+
 def _shape_in_words(shape):
     return "one number" if shape == () else f"an array of shape {shape}"
+
+
+def measured(result, name):
+    """One number of what a run returned, as a float."""
+    return float(as_array(result[name], (), name))
 
 
 def compare(came, expected, where, mistakes=(), tolerance=1e-4):
@@ -474,7 +513,7 @@ def _progress_file():
 def _solved():
     try:
         solved = json.loads(_progress_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # none yet, or damaged
         return set()
     return {id for id in solved if isinstance(id, str)} if isinstance(solved, list) else set()
 
@@ -549,10 +588,15 @@ def progress(lesson=None):
 
     Returns:
         Progress: print it, or leave it at the end of a cell.
+
+    Raises:
+        ValueError: there is no such lesson.
     """
     solved, lessons = _solved(), {}
     for entry in sorted(_REGISTRY.values(), key=lambda entry: entry.id):
         number = entry.id.split(".")[0]
         if not entry.is_prediction and lesson in (None, int(number)):
             lessons.setdefault(number, []).append((entry, entry.id in solved))
+    if not lessons:
+        raise ValueError(f"lesson must be None or a lesson's number, such as 1; came {lesson!r}.")
     return Progress(lessons)

@@ -14,6 +14,7 @@ from gan_course.exercises.checker import (
     exercise,
     need_function,
     prediction,
+    short,
 )
 
 prediction(
@@ -449,16 +450,16 @@ def judge_diagnoses(answer):
         raise NotYet(
             "A dict with the four letters was expected.",
             expected="{'A': ..., 'B': ..., 'C': ..., 'D': ...}",
-            came=str(answer)[:80],
+            came=short(answer, 80),
         )
     if any(choice is ... for choice in answer.values()):
         call(lambda: tuple(answer.values()))
     for letter, (diagnosis, look) in _DIAGNOSES.items():
-        if answer[letter] not in choices:
+        if not isinstance(answer[letter], str) or answer[letter] not in choices:
             raise NotYet(
-                f"{answer[letter]!r} is none of the four diagnoses.",
+                f"{short(answer[letter])} is none of the four diagnoses.",
                 expected=", ".join(choices),
-                came=repr(answer[letter]),
+                came=short(answer[letter]),
             )
         if answer[letter] != diagnosis:
             raise NotYet(f"{letter} is not {answer[letter]!r}.", hint=look)
@@ -484,7 +485,7 @@ def judge_mended_game(answer):
     if not isinstance(logs, dict) or not {"d_accuracy", "d_loss", "g_loss"} <= set(logs):
         raise NotYet(
             "The history of a run was expected, what play(...) returns.",
-            came=str(answer)[:80],
+            came=short(answer, 80),
             hint="mended = play(discriminator_rate=...)",
         )
     if len(logs["d_loss"]) < 12:

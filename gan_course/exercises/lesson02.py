@@ -9,9 +9,11 @@ from keras import layers
 from gan_course.exercises.checker import (
     NotYet,
     as_array,
+    as_numbers,
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -109,7 +111,7 @@ def judge_transposed(answer):
     for inputs, kernel, stride in cases:
         x, k = np.array(inputs), np.array(kernel)
         expected = _transposed(x, k, stride)
-        came = np.asarray(call(answer, x.copy(), k.copy(), stride), dtype=float)
+        came = as_numbers(call(answer, x, k, stride), "The output")
         where = f"for inputs {_list(x)}, kernel {_list(k)} and stride {stride}"
         if came.shape != expected.shape:
             raise NotYet(
@@ -174,9 +176,7 @@ def judge_batch_norm(answer):
         return gamma * (maps - mean) / np.sqrt(variance + epsilon) + beta
 
     mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
-    came = as_array(
-        call(answer, maps.copy(), gamma.copy(), beta.copy(), epsilon), maps.shape, "The result"
-    )
+    came = as_array(call(answer, maps, gamma, beta, epsilon), maps.shape, "The result")
     compare(
         came.ravel(),
         _batch_norm(maps, gamma, beta, epsilon).ravel(),
@@ -294,7 +294,7 @@ def judge_generator(answer):
     _judge_convolutions(found)
     latents = np.random.default_rng(0).normal(size=(16, 24)).astype("float32")
     images = np.asarray(network(1000 * latents, training=False))
-    if np.abs(images).max() > 1:
+    if not np.abs(images).max() <= 1:  # or not a number
         raise NotYet(
             "Images must lie in [-1, 1].",
             came=f"{images.min():.3g} to {images.max():.3g}, for large latent vectors",
@@ -369,10 +369,10 @@ def judge_experiment(answer):
         of=("an experiment", "experiment"),
         hint="best = experiment(learning_rate=..., beta_1=...)",
     )
-    distance, steps = float(answer["distance"]), answer["steps"]
+    distance, steps = measured(answer, "distance"), measured(answer, "steps")
     rate, beta_1 = answer["learning_rate"], answer["beta_1"]
     expected = f"a distance below {_GOOD_DISTANCE} after 400 steps"
-    came = f"{distance:.0f} after {steps} steps"
+    came = f"{distance:.0f} after {steps:g} steps"
     if steps != 400:
         raise NotYet(
             "The number of steps has changed.",
@@ -380,7 +380,7 @@ def judge_experiment(answer):
             came,
             "Leave steps as it is: with more of them any setting looks better.",
         )
-    if math.isfinite(distance) and distance < _GOOD_DISTANCE:
+    if 0 <= distance < _GOOD_DISTANCE:
         return (
             f"A distance of {distance:.0f} in a few seconds, with the same networks. Large steps "
             "and a short memory: both players keep moving, and old gradients tell of an opponent "
@@ -428,7 +428,7 @@ def judge_slerp(answer):
         ((start, end), 0.5, "half way between (2, 0, 0) and (0, 2, 0)"),
         ((start, 2 * end), 0.25, "a quarter of the way from (2, 0, 0) to (0, 4, 0)"),
     ):
-        came = as_array(call(answer, one.copy(), other.copy(), t), (3,), "The result")
+        came = as_array(call(answer, one, other, t), (3,), "The result")
         lengths = np.linalg.norm(one), np.linalg.norm(other)
         expected, angle = _slerp(one, other, t), np.arccos(one @ other / np.prod(lengths))
         parts = np.sin((1 - t) * angle) * one + np.sin(t * angle) * other

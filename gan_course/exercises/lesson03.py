@@ -11,6 +11,7 @@ from gan_course.exercises.checker import (
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -86,7 +87,7 @@ def judge_optimum(answer):
     need_function(answer, "optimum")
     p, q = np.array([0.3, 0.1, 0.0, 0.4]), np.array([0.1, 0.3, 0.2, 0.4])
     for a, b in ((0.8, 0.1), (0.9, 0.0), (1.0, 0.0)):
-        came = as_array(call(answer, p.copy(), q.copy(), a, b), p.shape, "The result")
+        came = as_array(call(answer, p, q, a, b), p.shape, "The result")
         compare(
             came,
             _optimum(p, q, a, b),
@@ -291,7 +292,7 @@ def judge_calibration(answer):
         expected = _calibration_error(answers, is_real)
         signed = answers.mean() - is_real.mean()
         compare(
-            as_array(call(answer, answers.copy(), is_real.copy()), (), "The error"),
+            as_array(call(answer, answers, is_real), (), "The error"),
             expected,
             f"for {where}",
             mistakes=[
@@ -345,14 +346,14 @@ def judge_journey(answer):
         of=("a journey", "journey"),
         hint="best = journey(real_label=..., fake_label=...)",
     )
-    end, highest = float(answer["ends_at"]), float(answer["highest_answer"])
+    end, highest = measured(answer, "ends_at"), measured(answer, "highest_answer")
     expected = f"the end within {_ARRIVED} of 0, and no answer above {_HIGHEST}"
     came = f"the end at {end:.2f}, and answers up to {highest:.2f}"
-    if answer["steps"] != 600:
+    if measured(answer, "steps") != 600:
         raise NotYet(
             "The number of steps has changed.", expected, came, "Leave steps as it is: 600."
         )
-    if math.isfinite(end) and abs(end) <= _ARRIVED and highest <= _HIGHEST:
+    if math.isfinite(end) and abs(end) <= _ARRIVED and 0 <= highest <= _HIGHEST:
         return f"It ends at {end:.2f}, and the discriminator never said more than {highest:.2f}."
     if not abs(end) <= _ARRIVED and answer["fake_label"] > 0:
         hint = "A floor under D, the fakes' label, takes away the slope that fakes follow."

@@ -1,16 +1,16 @@
 """Lesson 04, mode collapse: modes counted, and samples judged several at once."""
 
-import math
-
 import numpy as np
 
 from gan_course import data
 from gan_course.exercises.checker import (
     NotYet,
     as_array,
+    as_numbers,
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -169,7 +169,7 @@ def judge_count(answer):
         ),
     }
     for where, (samples, centers, std) in cases.items():
-        pair = call(answer, samples.copy(), centers.copy(), std)
+        pair = call(answer, samples, centers, std)
         distances = _distances(samples, centers)
         nearest, least = distances.argmin(axis=1), distances.min(axis=1)
         good = least <= 3 * std
@@ -243,7 +243,7 @@ def judge_pack(answer):
     for where, (samples, m) in cases.items():
         batch, *inner, channels = samples.shape
         shape = (batch // m, *inner, m * channels)
-        came = np.asarray(call(answer, samples.copy(), m), dtype=float)
+        came = as_numbers(call(answer, samples, m), "The packs")
         if came.shape != shape:
             raise NotYet(
                 f"The packs have the wrong shape {where}.",
@@ -292,13 +292,13 @@ def judge_rescue(answer):
         of=("a run", "rescue"),
         hint="mended = rescue(...)",
     )
-    modes, quality = int(answer["modes"]), float(answer["high_quality"])
-    expected, came = "8 modes, and a high quality of 75 %", f"{modes} modes, {quality:.0%}"
-    if answer["steps"] != RESCUE_STEPS:
+    modes, quality = measured(answer, "modes"), measured(answer, "high_quality")
+    expected, came = "8 modes, and a high quality of 75 %", f"{modes:g} modes, {quality:.0%}"
+    if measured(answer, "steps") != RESCUE_STEPS:
         raise NotYet("The number of steps has changed.", expected, came, "Leave steps as it is.")
-    if modes < 8:
+    if not modes >= 8:  # or not a number
         raise NotYet("Some modes are missing.", expected, came)
-    if not (math.isfinite(quality) and quality >= 0.75):
+    if not 0.75 <= quality <= 1:
         raise NotYet(
             "All modes are there, but too many samples lie between them.",
             expected,

@@ -10,11 +10,13 @@ from gan_course import data, metrics
 from gan_course.exercises.checker import (
     NotYet,
     as_array,
+    as_numbers,
     call,
     compare,
     exercise,
     need_function,
     prediction,
+    short,
 )
 
 prediction(
@@ -247,7 +249,7 @@ def judge_inception_score(answer):
     wrong_axis = np.sum(p * np.log(p / p.mean(axis=1, keepdims=True)), axis=1)
     entropy = -np.sum(p * np.log(p), axis=1)
     compare(
-        as_array(call(answer, p.copy()), (), "The score", hint=_ONE_SCORE),
+        as_array(call(answer, p), (), "The score", hint=_ONE_SCORE),
         np.exp(divergence.mean()),
         "for four images and three classes",
         mistakes=[
@@ -324,7 +326,7 @@ def judge_recall(answer):
     inside = d <= f[None, :]
     compare(
         as_array(
-            call(answer, d.copy(), r.copy(), f.copy()),
+            call(answer, d, r, f),
             (),
             "The recall",
             hint="This has one entry per image. The share is their mean.",
@@ -445,15 +447,15 @@ def judge_diagnoses(answer):
         raise NotYet(
             "A dict with the four letters was expected.",
             expected="{'A': ..., 'B': ..., 'C': ..., 'D': ...}",
-            came=str(answer)[:80],
+            came=short(answer, 80),
         )
     call(lambda: tuple(answer.values()))  # a blank means that it is not done yet
     for letter, kind in HIDDEN.items():
-        if answer[letter] not in choices:
+        if not isinstance(answer[letter], str) or answer[letter] not in choices:
             raise NotYet(
-                f"{answer[letter]!r} is none of the four generators.",
+                f"{short(answer[letter])} is none of the four generators.",
                 expected=", ".join(choices),
-                came=repr(answer[letter]),
+                came=short(answer[letter]),
             )
         if answer[letter] != kind:
             said = answer[letter]
@@ -485,7 +487,7 @@ def _ten_pictures(images, labels, count):
 def judge_fooling(answer):
     need_function(answer, "generator")
     digits = data.load("digits")
-    samples = np.asarray(call(answer, digits.images.copy(), digits.labels.copy(), 1500))
+    samples = as_numbers(call(answer, digits.images, digits.labels, 1500), "The images")
     if samples.shape != (1500, 28, 28, 1):
         raise NotYet(
             "The function must return count images.",

@@ -7,9 +7,11 @@ from gan_course.exercises.checker import (
     NotYet,
     Todo,
     as_array,
+    as_numbers,
     call,
     compare,
     exercise,
+    measured,
     need_function,
     need_result,
     prediction,
@@ -64,7 +66,7 @@ def judge_with_label(answer):
     for labels, classes in (([2, 0], 4), ([1, 1], 3)):
         labels = np.array(labels)
         expected = _with_label(latents, labels, classes)
-        came = call(answer, latents.copy(), labels.copy(), classes)
+        came = call(answer, latents, labels, classes)
         if np.shape(came) == (2, 4):
             raise NotYet(
                 "The label came in as one number.",
@@ -117,7 +119,7 @@ def judge_projection(answer):
         vectors, bias = rng.normal(size=(5, 3)), 0.7
         labels = np.array([4, 0, 2, 0])[:batch]
         expected = _projection(features, labels, weights, bias, vectors)
-        came = call(answer, features.copy(), labels.copy(), weights.copy(), bias, vectors.copy())
+        came = call(answer, features, labels, weights, bias, vectors)
         if np.shape(came) == (batch, batch):
             raise NotYet(
                 "Each image was judged with the label of every other one, too.",
@@ -181,12 +183,12 @@ def judge_asked_for(answer):
         labels, read = labels[order], read[order]
         probabilities = 0.4 * np.eye(3)[read] + 0.2
         expected = _asked_for(probabilities, labels, 3)
-        came = call(answer, probabilities.copy(), labels.copy(), 3)
-        if np.size(came) == 1:
+        came = as_numbers(call(answer, probabilities, labels, 3), "The shares")
+        if came.size == 1:
             raise NotYet(
                 "That is one number.",
                 "one share for each class",
-                f"{float(np.ravel(came)[0]):.3g}",
+                f"{came.item():.3g}",
                 "The mean of all hides a class that never comes out right.",
             )
         of_read = [(labels[read == k] == k).mean() for k in range(3)]
@@ -293,22 +295,23 @@ def judge_threshold(answer):
     for each in (chosen, without):
         names = {"threshold", "precision", "recall"}
         need_result(each, names, of=("a draw", "draw_with"), hint="chosen = draw_with(..., steady)")
-    if without["precision"] < 0.5:
+    before, recall_before = measured(without, "precision"), measured(without, "recall")
+    if not before >= 0.5:  # or not a number, as below
         raise NotYet(
             "This generator has not learned enough.",
             "a precision of at least 0.5 without a threshold",
-            f"{float(without['precision']):.3f}",
+            f"{before:.3f}",
             "Run the lesson in full, with MNIST and without GAN_COURSE_FAST.",
         )
-    least = float(without["precision"]) + 0.03, float(without["recall"]) / 2
+    least = before + 0.03, recall_before / 2
     expected = (
         f"a precision of at least {least[0]:.3f}, 3 points more than without, and a recall of at "
         f"least {least[1]:.3f}, half of that without"
     )
-    precision, recall = float(chosen["precision"]), float(chosen["recall"])
-    came = f"precision {precision:.3f}, recall {recall:.3f}, at {float(chosen['threshold']):g}"
-    if recall < least[1]:
+    precision, recall = measured(chosen, "precision"), measured(chosen, "recall")
+    came = f"precision {precision:.3f}, recall {recall:.3f}, at {measured(chosen, 'threshold'):g}"
+    if not recall >= least[1]:
         raise NotYet("Too much is lost.", expected, came, "A higher threshold keeps more.")
-    if precision < least[0]:
+    if not precision >= least[0]:
         raise NotYet("Not precise enough.", expected, came, "A lower threshold is more typical.")
     return f"{came}."
