@@ -1,9 +1,12 @@
 """The GAN: who learns when, equal results of every way to run a step, saving, generating."""
 
 import contextlib
+import io
 import json
+import os
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -1309,6 +1312,16 @@ def test_the_scales_of_both_losses_are_saved(tmp_path):
 # Files of others
 
 
+class Trap:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
 def changed(path, edit):
     """A .keras file with another configuration."""
     with zipfile.ZipFile(path) as archive:
@@ -1365,3 +1378,22 @@ def test_a_file_with_a_function_inside_is_refused(tmp_path):
     assert not trap.exists()
     keras.saving.load_model(tmp_path / "gan.keras", safe_mode=False)
     assert trap.exists()  # it would have
+
+
+def test_weights_in_a_pickle_are_refused(tmp_path):
+    make().save(tmp_path / "gan.keras")
+    with zipfile.ZipFile(tmp_path / "gan.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    folders = []
+    with h5py.File(io.BytesIO(parts["model.weights.h5"])) as file:
+        file.visit(folders.append)  # under these names Keras looks for arrays
+    pickled, trap = io.BytesIO(), np.array([Trap(tmp_path / "trapped")])
+    np.savez(pickled, **{each.removesuffix("/vars"): trap for each in folders})
+    with zipfile.ZipFile(tmp_path / "gan.keras", "w") as archive:
+        for name, part in parts.items():
+            if name != "model.weights.h5":
+                archive.writestr(name, part)
+        archive.writestr("model.weights.npz", pickled.getvalue())
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        keras.saving.load_model(tmp_path / "gan.keras")
+    assert not (tmp_path / "trapped").exists()
