@@ -243,7 +243,7 @@ class _Game(keras.Model):
     `discriminator_optimizer`.
 
     Attributes:
-        diverged: None, or in words why the last `fit` was stopped.
+        diverged: None, or in words why the last training, by `fit` or by `step`, was stopped.
     """
 
     _NETWORKS = ()  # the names of its networks, and of what `compile` gets besides these three
@@ -326,6 +326,7 @@ class _Game(keras.Model):
         message = self._what_went_wrong()
         if message:
             self._guard.reset()
+            self.diverged = message
             raise FloatingPointError(message)
         return logs
 
