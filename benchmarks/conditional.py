@@ -128,7 +128,7 @@ class Scores:
         """A dict of scores; of None where the run has diverged, or has no labels."""
         images, labels = gan.generate_evenly(count, seed=1), np.arange(count) % 10
         scores = dict.fromkeys(("fid", "asked_for", "worst_class", "within"))
-        if not np.isfinite(images).all():
+        if getattr(gan, "diverged", None) or not np.isfinite(images).all():
             return scores
         scores["fid"] = round(float(self.fid(images)), 2)
         if isinstance(gan, training.ConditionalGAN):

@@ -7,6 +7,7 @@ number of steps, with several seeds. Radford et al. 2015, https://arxiv.org/abs/
 guidelines in section 3 and the settings of Adam in section 4.
 """
 
+import contextlib
 import dataclasses
 import time
 
@@ -196,12 +197,13 @@ def measure(change, seed, steps=STEPS, count=10_000):
     batches = iter(digits.batches(recipes.Course.batch_size, seed).repeat())
     gan.step(next(batches)[0])  # compiles
     begin = time.perf_counter()
-    for _ in range(steps - 1):
-        logs = gan.step(next(batches)[0])
+    with contextlib.suppress(FloatingPointError):  # a run that has diverged
+        for _ in range(steps - 1):
+            logs = gan.step(next(batches)[0])
     accuracy = float(logs["d_accuracy"])
     seconds = time.perf_counter() - begin
     images = gan.generate(count, seed=1)
-    finite = bool(np.isfinite(images).all())
+    finite = not gan.diverged and bool(np.isfinite(images).all())
     images = np.clip(images, -1, 1)  # without tanh they may be outside
     distance = float(metrics.FrechetDistance(test.images)(images)) if finite else None
     return {

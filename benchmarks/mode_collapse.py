@@ -173,7 +173,7 @@ def measure(mixture, name, rate, extra, seed, steps=STEPS):
         "seed": seed,
         "steps": steps,
     }
-    if not np.isfinite(samples).all():
+    if gan.diverged or not np.isfinite(samples).all():
         return {**row, "modes": 0, "high_quality": 0.0, "reverse_kl": None, "covered": 0.0}
     score = metrics.mode_coverage(samples, points.centers, points.std)
     return {

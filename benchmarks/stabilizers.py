@@ -11,6 +11,7 @@ those on held-out training images. The settings that are better in their worse s
 other seeds, and are scored with the test set.
 """
 
+import contextlib
 import dataclasses
 import itertools
 
@@ -174,11 +175,12 @@ def measure(name, rate, extra, seed, ms, marks=MARKS, count=10_000):
     batches = batches_for(gan, train, seed)
     steps, fids = 0, []
     for mark in marks:
-        while steps < 1000 * mark / ms:
-            gan.step(next(batches))
-            steps += 1
+        with contextlib.suppress(FloatingPointError):  # a run that has diverged
+            while not gan.diverged and steps < 1000 * mark / ms:
+                gan.step(next(batches))
+                steps += 1
         images = gan.generate(count, seed=1)
-        finite = bool(np.isfinite(images).all())
+        finite = not gan.diverged and bool(np.isfinite(images).all())
         fids.append(round(float(score(images)), 2) if finite else None)
     return {
         "method": name,

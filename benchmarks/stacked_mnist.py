@@ -129,7 +129,7 @@ def measure_cost(name, count=10_000, steps=100):
 def score(gan, count=COUNT):
     """Modes and reverse KL of so many samples; no modes, and None, where the run has diverged."""
     images = gan.generate(count, seed=1)
-    if not np.isfinite(images).all():
+    if getattr(gan, "diverged", None) or not np.isfinite(images).all():
         return {"modes": 0, "reverse_kl": None}
     coverage = metrics.class_coverage(images)
     return {

@@ -224,9 +224,10 @@ class Finding:
 
 _PROBLEMS = {
     "NaN or infinity": (
-        "the training has diverged, and nothing that comes after can mend it.",
+        "the training has diverged. It stopped before that was learned, but the weights have been "
+        "on their way there for a while.",
         "lower learning rates; a penalty or clipped weights if the game is Wasserstein's. Begin "
-        "anew, from weights that were saved before if there are any.",
+        "anew, or from weights that were saved well before.",
     ),
     "the discriminator is saturated": (
         "it tells nearly all generated images from real ones. With the minimax loss the generator "
@@ -405,8 +406,8 @@ class HealthMonitor(keras.callbacks.Callback):
         now = self.history[-1]
         checked = [name for name in ("d_loss", "g_loss", "penalty", "diversity") if name in now]
         broken = [name for name in checked if not np.isfinite(now[name])]
-        if broken:
-            return {"NaN or infinity": ", ".join(broken)}
+        if broken or self.model.diverged:
+            return {"NaN or infinity": ", ".join(broken) or self.model.diverged}
         found, accuracy = {}, now.get("d_accuracy", 0.0)
         right = f"right in {accuracy:.1%} of all cases"
         if accuracy >= 0.99 and getattr(self.model.loss, "boundary", 0.0) is not None:

@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import numpy as np
+
 
 def check_count(name, value, least=1):
     """The value as an int; refuse what is not a whole number of at least `least`."""
@@ -49,3 +51,63 @@ def _as_float(value):
         return float(value)
     except OverflowError:
         return math.inf
+
+
+# Images and points that a GAN is trained on
+
+ROUNDING = 1e-3  # so far outside of [-1, 1] may augmented images lie
+OUTSIDE = "Images must lie in [-1, 1]. Scale pixels of 0 to 255 with pixels / 127.5 - 1."
+
+
+def check_batch(name, shape, dtype, expected):
+    """Refuse batches of another shape or type than a network takes.
+
+    Args:
+        name: of the argument.
+        shape: of what came, with the batch first; None where a side is unknown.
+        dtype: its type's name.
+        expected: the shape of one sample.
+    """
+    what = "images" if len(expected) == 3 else "samples"
+    wanted = f"{what} as floats of the shape (batch, {', '.join(map(str, expected))})"
+    came = f"came {dtype} of the shape {tuple(shape)}"
+    pairs = zip(shape[1:], expected, strict=False)
+    if len(shape) != 1 + len(expected) or any(None not in (a, b) and a != b for a, b in pairs):
+        hint = ""
+        if tuple(shape) == tuple(expected):
+            hint = " One sample alone is no batch: images[None] makes it one."
+        elif tuple(shape[1:]) == tuple(expected[:-1]) and expected[-1] == 1:
+            hint = " Add the channel: images[..., None]."
+        raise ValueError(f"{name} must be {wanted}, which the networks take; {came}.{hint}")
+    if not (dtype.startswith("float") or dtype == "bfloat16"):
+        scale = "pixels / 127.5 - 1" if what == "images" else "np.float32(samples)"
+        raise ValueError(f"{name} must be {wanted}, {came}. Make floats of them with {scale}.")
+
+
+def check_samples(name, samples, expected, batch_size=None):
+    """Refuse an array that no GAN can be trained on: of another shape, type or range, or empty.
+
+    Args:
+        name: of the argument.
+        samples: np.ndarray or what can be made one.
+        expected: the shape of one sample.
+        batch_size: None, or how many are taken at a time.
+    """
+    samples = np.asarray(samples)
+    check_batch(name, samples.shape, samples.dtype.name, expected)
+    if len(samples) == 0:
+        raise ValueError(f"{name} must hold at least one sample, came {samples.shape}.")
+    low, high = float(samples.min()), float(samples.max())  # NaN if there is one
+    if not (math.isfinite(low) and math.isfinite(high)):
+        broken = np.flatnonzero(~np.isfinite(samples.reshape(len(samples), -1)).all(axis=1))
+        raise ValueError(
+            f"{name} must be finite, came NaN or infinity in {len(broken)} of {len(samples)} "
+            f"samples; the first one is {name}[{broken[0]}]."
+        )
+    if len(expected) == 3 and not (low >= -1 - ROUNDING and high <= 1 + ROUNDING):
+        raise ValueError(f"{OUTSIDE} {name} lies in [{low:g}, {high:g}].")
+    if batch_size is not None and batch_size > len(samples):
+        raise ValueError(
+            f"batch_size must be at most {len(samples)}, the number of samples in {name}; came "
+            f"{batch_size!r}."
+        )

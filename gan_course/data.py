@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_course import checks
+from gan_course import checks, runtime
 
 SPLITS = ("train", "test")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -160,6 +160,7 @@ class Images:
         Raises:
             ValueError: if `batch_size` is not a positive integer or exceeds the data set, `seed` is
                 not an integer of at least 0, or `augment` is no function.
+            MemoryError: if the images, which are copied, do not fit into memory once more.
         """
         return _ahead(self._in_turn(batch_size, seed, augment))
 
@@ -178,6 +179,11 @@ class Images:
             )
         import tensorflow as tf
 
+        runtime.check_memory(
+            self.images.nbytes,
+            f"A copy of the {len(self):,} images to draw batches from",
+            "their number, for example with images[:10_000]",
+        )
         # Indices are shuffled and images gathered batch by batch: much faster than shuffling the
         # images themselves. The tensors are made here because an array used inside `gather` would
         # be copied into its graph, and on the CPU because that is where tf.data reads them.
@@ -323,10 +329,13 @@ def stacked_mnist(split="train", count=20_000, seed=0, fallback=None):
 
     Raises:
         ValueError: if an argument is none of these.
+        MemoryError: if so many images do not fit into memory.
         DatasetUnavailable, DatasetBroken: as `load`.
     """
     checks.check_count("count", count)
     seed = checks.check_seed(seed)
+    # three digits, and what they are put together to
+    runtime.check_memory(2 * count * 3 * 28 * 28 * 4, f"count={count:,} stacked images", "count")
     digits = load("mnist", split, fallback)
     chosen = np.random.default_rng(seed).integers(0, len(digits), (count, 3))
     images = np.concatenate([digits.images[chosen[:, i]] for i in range(3)], axis=-1)
@@ -389,6 +398,7 @@ def load_unpaired(name, split="train", size=None, fallback=None):
 
     Raises:
         ValueError: if an argument is none of these.
+        MemoryError: if images of that size do not fit into memory.
         DatasetUnavailable, DatasetBroken: as `load`.
     """
     _check_choice("name", name, (*_TRANSLATIONS, *_PHOTOS))
@@ -546,11 +556,15 @@ def _resized(images, size):
         return images
     import tensorflow as tf
 
+    # the parts, and what they are put together to
+    needed = 2 * len(images) * size**2 * images.shape[-1] * 4
+    runtime.check_memory(needed, f"{len(images):,} images of size={size}", "size")
     parts = [
         tf.image.resize(images[i : i + 500], (size, size), antialias=True).numpy()
         for i in range(0, len(images), 500)
     ]
-    return np.clip(np.concatenate(parts), -1, 1)
+    resized = np.concatenate(parts)
+    return np.clip(resized, -1, 1, out=resized)
 
 
 def find_copy(name):

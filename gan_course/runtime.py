@@ -206,6 +206,34 @@ def _cores():
     return os.cpu_count()
 
 
+def free_memory():
+    """The bytes of memory that programs can still get; None where it is not known, off Linux."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return None
+
+
+def check_memory(count, what, setting):
+    """Refuse what cannot fit into memory, before it begins.
+
+    Args:
+        count: the bytes that it takes.
+        what: it, in words.
+        setting: what to lower.
+
+    Raises:
+        MemoryError: less is free, as far as the system says.
+    """
+    free = free_memory()
+    if free is not None and count > free:
+        raise MemoryError(
+            f"{what} would take {count / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free. "
+            f"Lower {setting}, or close other programs."
+        )
+
+
 def describe():
     """One line for the top of a notebook: devices, versions, and the kind of run."""
     import keras

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from gan_course import checkpoints, checks, losses
+from gan_course import checkpoints, checks, guard, losses
 
 
 def _shape_of(model, name, side):
@@ -23,6 +23,14 @@ def _shape_of(model, name, side):
             "Begin it with keras.Input(shape), or call it once on a batch before."
         )
     return shape[1:]
+
+
+def _check_spec(name, batch, expected):
+    """Refuse a batch, or what is known of it, that the networks cannot take."""
+    if not hasattr(batch, "shape"):
+        batch = np.asarray(batch)
+    if getattr(batch.shape, "rank", 0) is not None:
+        checks.check_batch(name, batch.shape, batch.dtype.name, expected)
 
 
 def _weights_of(networks):
@@ -257,18 +265,30 @@ class _Game(keras.Model):
 
     It has a `seed` and, compiled, a `loss`, a `generator_optimizer` and a
     `discriminator_optimizer`.
+
+    Attributes:
+        diverged: None, or in words why the last training, by `fit` or by `step`, was stopped.
     """
 
     _NETWORKS = ()  # the names of its networks, and of what `compile` gets besides these three
     _SETTINGS = ()
+    diverged = None
 
     def fit(self, x=None, *args, shuffle=None, callbacks=None, **kwargs):
         """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling.
 
         With `callbacks.Resume` among the callbacks it goes on where it was interrupted.
 
+        Where a loss or a gradient becomes NaN or infinite, the training stops at once with a
+        warning, which `diverged` keeps. Nothing of what went wrong has been learned: the networks
+        and optimizers are as before, except that players who had their turn earlier in that step
+        keep what they learned. (On several devices BatchNorm's statistics are not taken back.)
+
         Raises:
-            ValueError: on several devices, a `tf.data.Dataset` with a batch of fewer images.
+            ValueError: data that cannot be trained on: of another shape or type, empty, NaN or
+                infinite, or images outside of [-1, 1]. Of arrays all values are looked at, of
+                other data those of the first batch; NaN is told wherever it comes.
+                On several devices, a `tf.data.Dataset` with a batch of fewer images.
         """
         devices = self.distribute_strategy.num_replicas_in_sync
         is_dataset = isinstance(x, tf.data.Dataset)
@@ -277,6 +297,7 @@ class _Game(keras.Model):
             x = _enough_for(devices, x) if is_dataset else x
         if shuffle is None:
             shuffle = not is_dataset
+        self._before_training(x, *args, **kwargs)
         with _plain_errors(), checkpoints.resumed(self, x, callbacks, kwargs) as x:
             return super().fit(x, *args, shuffle=shuffle, callbacks=callbacks, **kwargs)
 
@@ -301,6 +322,101 @@ class _Game(keras.Model):
         one device; and with several workers it cannot take pairs such as (images, labels).
         """
 
+    def _before_training(self, x, y=None, batch_size=None, *args, **kwargs):
+        """Refuse data that cannot be trained on, as far as can be seen without taking a batch."""
+        if not self.compiled:
+            return  # Keras says so
+        self._guard.reset()
+        self.diverged = None
+        if isinstance(x, tf.data.Dataset):
+            if int(x.cardinality()) == 0:
+                raise ValueError(
+                    "The tf.data.Dataset holds no batch. Does it drop the last one, "
+                    "drop_remainder=True, and is the batch larger than the data?"
+                )
+            for name, spec, expected in self._batches_of(x.element_spec):
+                _check_spec(name, spec, expected)
+        elif isinstance(x, (np.ndarray, tf.Tensor)):
+            for name, samples, expected in self._batches_of((x, y)):
+                checks.check_samples(name, samples, expected, batch_size)
+
+    def make_train_function(self, force=False):
+        """As Keras'; what it makes stops the training when numbers go wrong."""
+        if self.train_function is not None and not force:
+            return
+        function = self._make_function(self._guarded_step)
+
+        def watched(iterator):
+            with guard.memory_advice("batch_size"):
+                logs = function(iterator)
+            message = self._what_went_wrong()
+            if message:
+                self.diverged, self.stop_training = message, True
+                warnings.warn(message, stacklevel=2)
+            return logs
+
+        self.train_function = watched
+
+    def _guarded_step(self, data):
+        """`train_step`, of which nothing stays where a number goes wrong."""
+        batches = []
+        for name, batch, expected in self._batches_of(data):
+            _check_spec(name, batch, expected)  # once, when the graph is made
+            batches.append(batch)
+        states = self._states()
+        before = [tf.convert_to_tensor(state) for state in states]
+        self._guard.look_at_first(batches)
+        logs = self.train_step(data)
+        self._guard.blame_data(batches)
+        self._guard.restore_if_wrong(states, before)
+        return logs
+
+    def _run_step(self, data):
+        """The guarded step as a `tf.function`, with errors in words."""
+        for name, batch, expected in self._batches_of(data):
+            _check_spec(name, batch, expected)
+        with guard.memory_advice("batch_size"):
+            logs = self._compiled_step(data)
+        message = self._what_went_wrong()
+        if message:
+            self._guard.reset()
+            self.diverged = message
+            raise FloatingPointError(message)
+        return logs
+
+    def _what_went_wrong(self):
+        """None, or why the game cannot go on; an error if it is because of the data."""
+        found = self._guard.found()
+        if found is None:
+            return None
+        step = self._steps_made() + 1
+        is_data, cause = found
+        if is_data:
+            self._guard.reset()
+            raise ValueError(f"{cause} (It was found in step {step}, which changed nothing.)")
+        broken = [
+            name
+            for name in self._NETWORKS
+            if not all(np.isfinite(each).all() for each in getattr(self, name).get_weights())
+        ]
+        if broken:
+            advice = f"Weights of {', '.join(broken)} are NaN or infinite already. Begin anew."
+        else:
+            advice = (
+                "What went wrong has changed no weight. Lower the learning rates; or add a penalty "
+                "such as losses.R1()."
+            )
+        return f"Training diverged and was stopped in step {step}: {cause}. {advice}"
+
+    def _steps_made(self):
+        """How many steps are complete: those of the player who comes last."""
+        return int(self.generator_optimizer.iterations.numpy())
+
+    def _states(self):
+        """What a step changes in the networks besides weights: statistics, seeds, pools."""
+        found = [*self.non_trainable_variables, *self._seed_states()]
+        return list({id(each): each for each in found}.values())
+
     def _sides(self):
         """The networks that make samples, and those that judge them."""
         return [self.generator], [self.discriminator]
@@ -322,6 +438,7 @@ class _Game(keras.Model):
         self.generator_optimizer, self.discriminator_optimizer = optimizers
         for optimizer, networks in zip(optimizers, self._sides(), strict=True):
             optimizer.build(_weights_of(networks))
+        self._guard, self.train_function = guard.Guard(), None
 
     def _seed_of(self, stream, *purpose):
         """A seed of its own for everything that is drawn in a step."""
@@ -350,7 +467,19 @@ class _Game(keras.Model):
         weights = _weights_of(networks)
         share = tf.constant(1 / tf.distribute.get_strategy().num_replicas_in_sync)
         gradients = tape.gradient(loss, weights, output_gradients=optimizer.scale_loss(share))
-        optimizer.apply(gradients, weights)
+        self._apply_if_finite(optimizer, loss, gradients, weights, networks)
+
+    def _apply_if_finite(self, optimizer, loss, gradients, weights, networks):
+        """Change nothing where the loss or a gradient is NaN or infinite, or was before."""
+        passed_over = set() if self._takes_slopes_of_slopes() else guard.told_by_biases(networks)
+        pairs = zip(gradients, weights, strict=True)
+        doubtful = [g for g, w in pairs if g is not None and id(w) not in passed_over]
+        side = 0 if optimizer is self.generator_optimizer else 1
+        self._guard.apply(optimizer, loss, gradients, weights, side, doubtful)
+
+    def _takes_slopes_of_slopes(self):
+        """Whether a loss holds gradients, so that its own are gradients of gradients."""
+        return bool(getattr(self, "penalty", None))
 
     def _means(self, *trackers):
         """Logs for `fit`: the means that are tracked.
@@ -569,10 +698,17 @@ class GAN(_Game):
             self.penalty_tracker = keras.metrics.Mean("penalty")
         if diversity is not None:
             self.diversity_tracker = keras.metrics.Mean("diversity")
-        self._compiled_step = tf.function(self.train_step, input_signature=[self._step_signature()])
+        self._compiled_step = tf.function(
+            self._guarded_step, input_signature=[self._step_signature()]
+        )
 
     def _step_signature(self):
         return tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
+
+    def _batches_of(self, data):
+        """The parts of a batch that are looked at: name, batch, and the shape of a sample."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return [("images", images, self.generator.output_shape[1:])]
 
     def noise(self, count, stream=0):
         """Draw the latent vectors of the current training step.
@@ -702,9 +838,14 @@ class GAN(_Game):
 
         Returns:
             dict: as `train_step`.
+
+        Raises:
+            ValueError: images as `fit` refuses them.
+            FloatingPointError: a loss or a gradient is NaN or infinite. As in `fit`, nothing of it
+                has been learned.
         """
         images, _, _ = keras.utils.unpack_x_y_sample_weight(images)
-        return self._compiled_step(images)
+        return self._run_step(images)
 
     def generate(self, count=None, seed=0, latents=None):
         """Make samples, with the averaged weights if the generator's optimizer keeps them.
@@ -727,7 +868,7 @@ class GAN(_Game):
 
     def _draw(self, parts):
         """Samples, with averaged weights, from what the generator takes, piece by piece."""
-        with self.averaged_weights():
+        with self.averaged_weights(), guard.memory_advice("count"):
             return np.concatenate([self._sample(part).numpy() for part in parts])
 
     def generate_evenly(self, count, seed=0):
@@ -940,9 +1081,12 @@ class ConditionalGAN(SimultaneousGAN):
 
         Returns:
             dict: as `train_step`.
+
+        Raises:
+            ValueError, FloatingPointError: as `GAN.step`, or labels out of range.
         """
         with _plain_errors():
-            return self._compiled_step((images, tf.cast(labels, tf.int32)))
+            return self._run_step((images, tf.cast(labels, tf.int32)))
 
     def generate(self, count=None, seed=0, latents=None, labels=None):
         """Make samples of the labels that are asked for, with averaged weights as in `GAN`.
@@ -1048,6 +1192,9 @@ class UnrolledGAN(GAN):
         _check_slopes(self.discriminator, "step ahead")
         self.unrolled_steps = int(unrolled_steps)
         super().compile(loss, generator_optimizer, discriminator_optimizer, **kwargs)
+
+    def _takes_slopes_of_slopes(self):
+        return True
 
     def _generator_loss(self, real_images, fake_images):
         judge = self._discriminator_ahead(real_images, fake_images)
@@ -1205,7 +1352,7 @@ class CycleGAN(_Game):
         names = ("d_loss", "g_loss", "cycle_loss", "identity_loss")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        self._compiled_step = tf.function(self.train_step, input_signature=[signature])
+        self._compiled_step = tf.function(self._guarded_step, input_signature=[signature])
 
     def train_step(self, data):
         """One step: both generators learn, then both discriminators.
@@ -1283,8 +1430,11 @@ class CycleGAN(_Game):
 
         Returns:
             dict: as `train_step`.
+
+        Raises:
+            ValueError, FloatingPointError: as `GAN.step`.
         """
-        return self._compiled_step((images_a, images_b))
+        return self._run_step((images_a, images_b))
 
     def translate(self, images, direction):
         """Images of the other kind, with averaged weights if the optimizer keeps them.
@@ -1304,13 +1454,26 @@ class CycleGAN(_Game):
         shape, images = getattr(self, direction).input_shape[1:], np.asarray(images, np.float32)
         if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
             raise ValueError(f"images must have the shape (n, *{shape}), came {images.shape}.")
-        with self.averaged_weights():
+        with self.averaged_weights(), guard.memory_advice("the number of images"):
             return np.concatenate(
                 [self._translate[direction](part).numpy() for part in _parts(images, 50)]
             )
 
     def _sides(self):
         return [self.a_to_b, self.b_to_a], [self.discriminator_a, self.discriminator_b]
+
+    def _batches_of(self, data):
+        images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if images_b is None:
+            raise ValueError(
+                "Each batch must be images of both kinds, (images_a, images_b), came one kind "
+                "alone. Example: cycle.fit(data.batches_of_two(a, b, batch_size=4))."
+            )
+        shapes = self.a_to_b.input_shape[1:], self.b_to_a.input_shape[1:]
+        return list(zip(("images_a", "images_b"), (images_a, images_b), shapes, strict=True))
+
+    def _steps_made(self):
+        return int(self.discriminator_optimizer.iterations.numpy())
 
     def get_config(self):
         return {**super().get_config(), "pool_size": self.pool_size, "seed": self.seed}

@@ -402,3 +402,9 @@ def test_a_short_run_of_a_stabilizer_makes_a_row(few_digits, monkeypatch):
     paid = stabilizers.measure_cost("WGAN-GP", 5)
     assert stabilizers.cost([row, paid], "WGAN-GP", 5) == paid["ms"] > 0
     assert stabilizers.cost([row, paid], "WGAN-GP", 1) is None  # fewer steps, another cost
+
+
+def test_a_stabilizer_that_diverges_makes_a_row_too(few_digits, monkeypatch):
+    monkeypatch.setattr(stabilizers, "HELD_OUT", 100)
+    row = stabilizers.measure("WGAN-GP", 1e30, 5, 100, ms=50, marks=(0.1, 0.2), count=100)
+    assert row["fids"] == [None, None] and row["steps"] < 4

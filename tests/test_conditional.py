@@ -421,3 +421,22 @@ def test_the_health_monitor_says_that_it_takes_no_labels():
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match="classifier_weight must be a number of at least 0"):
         make(classifier_weight=-1)
+
+
+def test_images_that_cannot_be_learned_from_are_refused():
+    gan = make()
+    for images, message in ((127.5 * (IMAGES + 1), r"\[-1, 1\]"), (np.nan * IMAGES, "NaN or inf")):
+        with pytest.raises(ValueError, match=message):
+            gan.fit(images, LABELS, verbose=0)
+        with pytest.raises(ValueError, match=message):
+            gan.step(images, LABELS)
+    assert int(gan.generator_optimizer.iterations.numpy()) == 0
+
+
+def test_an_auxiliary_loss_that_is_nan_is_not_learned():
+    gan = make(discriminator="auxiliary")
+    gan.classifier_weight = float("inf")
+    before = [np.array(each) for each in gan.weights]
+    with pytest.raises(FloatingPointError, match="step 1: the discriminator's loss is NaN"):
+        gan.step(IMAGES, LABELS)
+    assert all(map(np.array_equal, before, map(np.array, gan.weights)))

@@ -289,3 +289,45 @@ def test_a_schedule_is_kept_where_a_gan_is_saved(tmp_path):
 def test_a_schedule_refuses(arguments, words):
     with pytest.raises(ValueError, match=words):
         training.ConstantThenLinear(*arguments)
+
+
+# Numbers that go wrong
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((A, 127.5 * (B + 1)), r"must lie in \[-1, 1\]"),
+        ((B, A), r"images_a must be images as floats of the shape \(batch, 8, 8, 1\)"),
+        ((A, B[..., :1]), r"images_b must be images as floats of the shape \(batch, 8, 8, 3\)"),
+        ((A,), "must be images of both kinds, .* came one kind alone"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_fit_refuses_images_that_cannot_be_translated(batch, message, whole):
+    cycle = make()
+    before = values(cycle)
+    given = batch if whole else [tf.data.Dataset.from_tensor_slices(batch).batch(4)]
+    if not whole and len(batch) == 1:
+        given = [tf.data.Dataset.from_tensor_slices(A).batch(4)]
+    with pytest.raises(ValueError, match=message):
+        cycle.fit(*given, verbose=0)
+    assert all(map(np.array_equal, before, values(cycle)))
+
+
+@pytest.mark.parametrize("side", ["generator", "discriminator"])
+def test_nan_is_not_learned_and_reaches_no_pool(side):
+    class Breaks(losses.LeastSquares):
+        def broken(self, loss):
+            now = cycle.discriminator_optimizer.iterations >= 2
+            return loss * tf.where(now, np.float32(np.nan), 1.0)
+
+    method = f"{side}_loss"
+    usual = getattr(losses.LeastSquares, method)
+    setattr(Breaks, method, lambda self, *logits: self.broken(usual(self, *logits)))
+    cycle = make(pool_size=8, loss=Breaks(), steps_per_execution=2)
+    pairs = tf.data.Dataset.from_tensor_slices((A, B)).batch(2)
+    with pytest.warns(UserWarning, match=f"stopped in step 3: the {side}'s loss is NaN"):
+        cycle.fit(pairs, epochs=2, verbose=0)
+    assert all(np.isfinite(each).all() for each in values(cycle))
+    assert int(cycle.pool_a.filled.numpy()) == 4  # of two steps

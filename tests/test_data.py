@@ -809,6 +809,21 @@ def test_without_mnist_the_embedded_digits_are_stacked():
         data.stacked_mnist()
 
 
+@pytest.mark.parametrize(
+    ("make", "setting"),
+    [
+        (lambda: data.stacked_mnist(count=10**6, fallback="digits"), "count"),
+        (lambda: data.load_unpaired("digits_to_color", size=512, fallback="digits"), "size"),
+        (lambda: data.load("digits").batches(10), "their number"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_refused_before_it_begins(make, setting, monkeypatch):
+    monkeypatch.setattr(data.runtime, "free_memory", lambda: 4_000_000)
+    monkeypatch.setattr(np, "concatenate", None)  # nothing is put together
+    with pytest.raises(MemoryError, match=f"and 0.0 GB are free. Lower {setting}"):
+        make()
+
+
 # --- Two kinds of images
 
 

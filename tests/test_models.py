@@ -1,6 +1,8 @@
 """The networks: shapes, ranges, number of weights, and what they refuse."""
 
+import hashlib
 import json
+import os
 import shutil
 
 import keras
@@ -158,6 +160,33 @@ def test_damaged_weights_are_refused(stored):
     with pytest.raises(RuntimeError, match=r"weights.h5 is missing.*git checkout"):
         models.pretrained("mnist_classifier")
     models.pretrained("fashion_mnist_classifier")
+
+
+class Trap:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("hash_fits", [False, True])
+def test_weights_never_run_code(hash_fits, stored, tmp_path):
+    weights, card = stored / "mnist_classifier.weights.h5", stored / "mnist_classifier.json"
+    with weights.open("wb") as file:
+        np.savez(file, weights=np.array([Trap(tmp_path / "trapped")]))
+    if hash_fits:  # whoever changed the weights changed the card, too
+        text = json.loads(card.read_text(encoding="utf-8"))
+        text["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+        card.write_text(json.dumps(text), encoding="utf-8")
+    with pytest.raises(OSError if hash_fits else RuntimeError):
+        models.pretrained("mnist_classifier")
+    assert not (tmp_path / "trapped").exists()
+    with np.load(weights, allow_pickle=True) as arrays:
+        _ = arrays["weights"]
+    assert (tmp_path / "trapped").exists()  # it would have
 
 
 def test_a_card_of_another_format_is_refused(stored):

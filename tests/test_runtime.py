@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 
@@ -198,3 +199,24 @@ def test_quiet_logs_silences_native_lines_only():
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=runtime.ROOT
     )
     assert (done.returncode, done.stderr.split()) == (0, ["said", "native"])
+
+
+# Memory
+
+
+def test_free_memory_is_what_the_system_says():
+    free = runtime.free_memory()
+    assert (free is None) == (not sys.platform.startswith("linux"))
+    if free is not None:
+        assert 1e6 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_what_cannot_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(runtime, "free_memory", lambda: 2_000_000_000)
+    runtime.check_memory(2_000_000_000, "This", "count")
+    with pytest.raises(
+        MemoryError, match=r"This would take 3.0 GB .* 2.0 GB are free. Lower count"
+    ):
+        runtime.check_memory(3_000_000_000, "This", "count")
+    monkeypatch.setattr(runtime, "free_memory", lambda: None)  # a system that does not say
+    runtime.check_memory(10**18, "This", "count")

@@ -1,7 +1,12 @@
 """The GAN: who learns when, equal results of every way to run a step, saving, generating."""
 
 import contextlib
+import io
+import json
+import os
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -963,3 +968,408 @@ def test_diversity_is_paid_by_the_generator_alone(kind):
     assert identical(moved[0.0][1], moved[5.0][1])
     assert not identical(moved[0.0][0], moved[5.0][0])
     assert float(moved[0.0][2]) == float(moved[5.0][2])
+
+
+# Data that cannot be trained on
+
+
+def images_with(value, at=5):
+    images = IMAGES.copy()
+    images[at, 0, 0] = value
+    return images
+
+
+BAD_IMAGES = {
+    "pixels": (
+        127.5 * (IMAGES + 1),
+        r"must lie in \[-1, 1\]. Scale pixels of 0 to 255 with pixels",
+    ),
+    "whole numbers": (np.zeros((20, 4, 4, 1), "uint8"), r"as floats .* came uint8 .*127.5 - 1"),
+    "no channels": (
+        IMAGES[..., 0],
+        r"came float32 of the shape \(\w+, 4, 4\).*images\[..., None\]",
+    ),
+    "colors": (np.repeat(IMAGES, 3, -1), r"\(batch, 4, 4, 1\).*came .*\(\w+, 4, 4, 3\)"),
+    "NaN": (images_with(np.nan), "NaN or infinity"),
+    "infinity": (images_with(-np.inf), "NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_fit_refuses_images_before_it_learns(name, whole):
+    images, message = BAD_IMAGES[name]
+    gan = make()
+    before = gan.get_weights()
+    given = images if whole else tf.data.Dataset.from_tensor_slices(images).batch(20)
+    with pytest.raises(ValueError, match=message):
+        gan.fit(given, verbose=0)
+    assert identical(gan.get_weights(), before)
+    assert int(gan.discriminator_optimizer.iterations.numpy()) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": IMAGES[:0]}, r"images must hold at least one sample, came \(0, 4, 4, 1\)"),
+        ({"x": IMAGES[0]}, r"\(4, 4, 1\). One sample alone is no batch: images\[None\]"),
+        ({"x": IMAGES, "batch_size": 21}, "batch_size must be at most 20, .* came 21"),
+        ({"x": images_with(np.nan)}, r"in 1 of 20 samples; the first one is images\[5\]"),
+        ({"x": batches(30).take(0)}, "holds no batch"),
+        ({"x": tf.data.Dataset.from_tensor_slices(IMAGES)}, "images must be images as floats"),
+    ],
+)
+def test_fit_refuses_more(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(**arguments, verbose=0)
+
+
+def test_step_refuses_images_and_goes_on():
+    gan = make()
+    for name in BAD_IMAGES:
+        images, message = BAD_IMAGES[name]
+        with pytest.raises(ValueError, match=message):
+            gan.step(images)
+    twin = make()
+    twin.step(IMAGES), gan.step(IMAGES)
+    assert identical(weights(twin), weights(gan))
+
+
+def test_points_may_lie_anywhere():
+    gan = points_gan()
+    gan.fit(np.full((8, 2), 1e3, "float32"), batch_size=8, verbose=0)
+    assert int(gan.generator_optimizer.iterations.numpy()) == 1
+
+
+def test_looking_at_the_data_takes_none_away():
+    taken = []
+
+    def draw():
+        for number in range(4):
+            taken.append(number)
+            yield IMAGES[5 * number : 5 * number + 5]
+
+    spec = tf.TensorSpec((None, 4, 4, 1))
+    make().fit(tf.data.Dataset.from_generator(draw, output_signature=spec), verbose=0)
+    assert taken == [0, 1, 2, 3]
+
+
+# Numbers that go wrong while training
+
+
+class Breaks(losses.NonSaturating):
+    """After so many steps one side's loss, or its gradient alone, is no number."""
+
+    def __init__(self, side, gradient=False, steps=2):
+        super().__init__()
+        self.side, self.gradient, self.steps = side, gradient, steps
+
+    def _broken(self, loss, side):
+        if side != self.side:
+            return loss
+        now = self.gan.generator_optimizer.iterations >= self.steps
+
+        def broken():
+            return tf.sqrt(0.0 * loss) if self.gradient else float("nan") * loss
+
+        return loss + tf.cond(now, broken, lambda: 0.0)
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return self._broken(super().generator_loss(fake_logits), "generator")
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        loss = super().discriminator_loss(real_logits, fake_logits)
+        return self._broken(loss, "discriminator")
+
+
+def breaking(side, gradient=False, **settings):
+    averaging = keras.optimizers.Adam(0.01, use_ema=True)
+    loss = Breaks(side, gradient)
+    gan = make(batch_norm=True, dropout=0.3, loss=loss, generator_optimizer=averaging, **settings)
+    loss.gan = gan
+    return gan
+
+
+def state_of(gan, side):
+    """What one side has learned, and its optimizer."""
+    optimizer = getattr(gan, f"{side}_optimizer")
+    return weights(getattr(gan, side)) + [np.array(each) for each in optimizer.variables]
+
+
+WAYS = [
+    {"steps_per_execution": 1},
+    {"steps_per_execution": 5},
+    {"steps_per_execution": 5, "jit_compile": True},
+    {"run_eagerly": True},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_loss_that_is_nan_stops_the_training_and_is_not_learned(side, way, kind):
+    gan, twin = breaking(side, kind=kind, **way), breaking(side, kind=kind, **way)
+    images = tf.data.Dataset.from_tensors(IMAGES)
+    twin.fit(images.repeat(2), verbose=0)
+    assert twin.diverged is None
+    words = f"diverged and was stopped in step 3: the {side}'s loss is NaN or infinite"
+    with pytest.warns(UserWarning, match=words):
+        history = gan.fit(images.repeat(10), epochs=4, verbose=0).history
+    assert words in gan.diverged and "Lower the learning rates" in gan.diverged
+    assert len(history["d_loss"]) == 1
+    assert close(state_of(gan, side), state_of(twin, side))
+    assert all(np.isfinite(each).all() for each in gan.get_weights())
+    if side == "discriminator":  # it comes first, so nobody has learned anything
+        assert close(gan.get_weights(), twin.get_weights())
+        assert close(state_of(gan, "generator"), state_of(twin, "generator"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_gradient_that_is_nan_stops_the_training_too(side, way):
+    gan = breaking(side, gradient=True, **way)
+    images = tf.data.Dataset.from_tensors(IMAGES).repeat(10)
+    with pytest.warns(UserWarning, match=f"step 3: gradients of the {side}'s loss are NaN"):
+        gan.fit(images, verbose=0)
+    assert all(np.isfinite(each).all() for each in gan.get_weights())
+
+
+def test_a_kernels_gradient_is_looked_at_where_a_penalty_could_break_it_alone():
+    class Rooted(losses.Penalty):
+        """The norm of the slope without a guard: where it is 0 its gradient is NaN."""
+
+        def points(self, real_images, fake_images, seed):
+            return real_images
+
+        def cost(self, squared_norms):
+            return tf.reduce_mean(tf.sqrt(squared_norms))
+
+    gan = make(penalty=Rooted())
+    kernel = gan.discriminator.layers[1].kernel
+    kernel.assign(tf.zeros(kernel.shape))
+    with pytest.raises(FloatingPointError, match="gradients of the discriminator's loss"):
+        gan.step(IMAGES)
+    assert all(np.isfinite(each).all() for each in gan.get_weights())
+
+
+def test_step_raises_and_can_go_on():
+    gan, twin = breaking("discriminator"), breaking("discriminator")
+    for _ in range(2):
+        gan.step(IMAGES), twin.step(IMAGES)
+    for _ in range(2):
+        with pytest.raises(FloatingPointError, match="step 3: the discriminator's loss"):
+            gan.step(IMAGES)
+        assert identical(gan.get_weights(), twin.get_weights())
+    gan.loss.steps = twin.loss.steps = 100
+    for each in (gan, twin):
+        each.fit(tf.data.Dataset.from_tensors(IMAGES), verbose=0)
+    assert gan.diverged is None and int(gan.generator_optimizer.iterations.numpy()) == 3
+    assert close(gan.get_weights(), twin.get_weights())
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_nan_in_a_later_batch_is_the_datas_fault(steps):
+    gan, twin = (make(batch_norm=True, steps_per_execution=steps) for _ in range(2))
+    twin.fit(IMAGES[:15], batch_size=5, shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match=r"The data hold NaN or infinity.*found in step 4"):
+        broken = tf.data.Dataset.from_tensor_slices(images_with(np.nan, 17)).batch(5)
+        gan.fit(broken, verbose=0)
+    assert close(gan.get_weights(), twin.get_weights())
+    gan.fit(IMAGES, verbose=0)
+    assert gan.diverged is None
+
+
+def test_weights_that_are_broken_already_are_told():
+    gan = make()
+    gan.generator.layers[0].kernel.assign(np.full((3, 8), np.nan))
+    with pytest.warns(UserWarning, match="Weights of generator are NaN or infinite already"):
+        gan.fit(batches(), verbose=0)
+
+
+def test_what_is_broken_on_one_replica_stops_all(two_replicas):
+    with two_replicas.scope():
+        gan = make(loss=OnlyReal())
+    before = weights(gan)
+    spec = tf.data.Dataset.from_tensors(images_with(np.nan, 3)[:8])  # of the first four images
+    with pytest.raises(ValueError, match="The data hold NaN"):
+        gan.fit(spec, verbose=0)
+    assert identical(weights(gan), before)
+    with two_replicas.scope():
+        gan = breaking("discriminator")
+    with pytest.warns(UserWarning, match="step 3: the discriminator's loss"):
+        gan.fit(tf.data.Dataset.from_tensors(IMAGES[:8]).repeat(5), verbose=0)
+    assert all(np.isfinite(each).all() for each in gan.get_weights())
+
+
+def test_a_device_without_memory_is_told_with_what_to_lower(monkeypatch):
+    def full(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    gan = make()
+    monkeypatch.setattr(gan, "_make_function", lambda step: full)
+    monkeypatch.setattr(gan, "_compiled_step", full)
+    monkeypatch.setattr(gan, "_sample", full)
+    for call, setting in (
+        (lambda: gan.fit(batches(), verbose=0), "batch_size"),
+        (lambda: gan.step(IMAGES), "batch_size"),
+        (lambda: gan.generate(3), "count"),
+    ):
+        with pytest.raises(tf.errors.ResourceExhaustedError, match=f"OOM .*\n.*lower {setting}"):
+            call()
+
+
+# Overflow in float16
+
+
+def make_float16(scale, **settings):
+    scaled = [
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3), initial_scale=scale)
+        for _ in SIDES
+    ]
+    keras.utils.set_random_seed(0)
+    options = {"generator_optimizer": scaled[0], "discriminator_optimizer": scaled[1]}
+    return make_dcgan("mixed_float16", **options, **settings)
+
+
+SMALL = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 1)).astype("float32")
+
+
+def test_gradients_that_overflow_now_and_then_are_passed_over():
+    gan = make_float16(2.0**34)
+    before = weights(gan.generator)
+    for _ in range(40):
+        gan.step(SMALL)
+    scale = float(gan.generator_optimizer.dynamic_scale.numpy())
+    assert 2.0**-10 < scale < 2.0**34 and gan.diverged is None
+    assert 0 < int(gan.generator_optimizer.iterations.numpy()) < 40
+    assert not close(before, weights(gan.generator))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_overflow_that_does_not_end_is_noticed(side):
+    loss = Breaks(side, gradient=True, steps=0)
+    loss.gan = gan = make_float16(2.0**-8, loss=loss)
+    before = weights(getattr(gan, side))
+    with pytest.warns(UserWarning, match=f"gradients of the {side}'s loss are NaN or infinite"):
+        gan.fit(tf.data.Dataset.from_tensors(SMALL).repeat(9), verbose=0)
+    trained = [each.name for each in getattr(gan, side).trainable_variables]
+    now = weights(getattr(gan, side))
+    assert trained and all(np.isfinite(each).all() for each in now)
+    names = [each.name for each in getattr(gan, side).weights]
+    kept = [i for i, name in enumerate(names) if not name.startswith("moving")]
+    assert identical([before[i] for i in kept], [now[i] for i in kept])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_loss_that_is_nan_is_noticed_in_float16(side):
+    loss = Breaks(side, steps=0)
+    loss.gan = gan = make_float16(2.0**10, loss=loss)
+    with pytest.raises(FloatingPointError, match=f"step 1: the {side}'s loss is NaN"):
+        gan.step(SMALL)
+
+
+def test_the_scales_of_both_losses_are_saved(tmp_path):
+    gan = make_float16(2.0**34)
+    gan.generator_optimizer.dynamic_scale.assign(2.0**7)
+    gan.generator_optimizer.step_counter.assign(5)
+    gan.discriminator_optimizer.dynamic_scale.assign(2.0**9)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    scales = [
+        float(each.dynamic_scale.numpy())
+        for each in (loaded.generator_optimizer, loaded.discriminator_optimizer)
+    ]
+    assert scales == [2.0**7, 2.0**9]
+    assert int(loaded.generator_optimizer.step_counter.numpy()) == 5
+    gan.step(SMALL), loaded.step(SMALL)
+    assert identical(weights(gan), weights(loaded))
+
+
+# Files of others
+
+
+class Trap:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def changed(path, edit):
+    """A .keras file with another configuration."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    edit(config)
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def code_in(config, path):
+    """In place of a layer, a function of Python's own that makes a folder."""
+    config["config"]["generator"] = {
+        "module": "os",
+        "class_name": "function",
+        "config": "mkdir",
+        "registered_name": "function",
+    }
+
+
+def call_in(config, path):
+    """In place of the loss, a call of that function."""
+    config["compile_config"]["loss"] = {
+        "module": "os",
+        "class_name": "mkdir",
+        "config": {"path": str(path)},
+        "registered_name": None,
+    }
+
+
+@pytest.mark.parametrize("edit", [code_in, call_in])
+def test_a_file_that_names_foreign_code_is_refused(edit, tmp_path):
+    make().save(tmp_path / "gan.keras")
+    changed(tmp_path / "gan.keras", lambda config: edit(config, tmp_path / "trapped"))
+    with pytest.raises((ValueError, TypeError)):
+        keras.saving.load_model(tmp_path / "gan.keras")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_a_file_with_a_function_inside_is_refused(tmp_path):
+    trap = tmp_path / "trapped"
+    keras.utils.set_random_seed(0)
+    generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    folder = str(trap)
+    make_folder = lambda x: (__import__("os").makedirs(folder, exist_ok=True), x)[1]  # noqa: E731
+    generator.add(keras.layers.Lambda(make_folder))
+    gan = training.GAN(generator, models.mlp_discriminator((2,), (4,)), latent_dim=3)
+    gan.save(tmp_path / "gan.keras")
+    trap.rmdir()
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
+        keras.saving.load_model(tmp_path / "gan.keras")
+    assert not trap.exists()
+    keras.saving.load_model(tmp_path / "gan.keras", safe_mode=False)
+    assert trap.exists()  # it would have
+
+
+def test_weights_in_a_pickle_are_refused(tmp_path):
+    make().save(tmp_path / "gan.keras")
+    with zipfile.ZipFile(tmp_path / "gan.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    folders = []
+    with h5py.File(io.BytesIO(parts["model.weights.h5"])) as file:
+        file.visit(folders.append)  # under these names Keras looks for arrays
+    pickled, trap = io.BytesIO(), np.array([Trap(tmp_path / "trapped")])
+    np.savez(pickled, **{each.removesuffix("/vars"): trap for each in folders})
+    with zipfile.ZipFile(tmp_path / "gan.keras", "w") as archive:
+        for name, part in parts.items():
+            if name != "model.weights.h5":
+                archive.writestr(name, part)
+        archive.writestr("model.weights.npz", pickled.getvalue())
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        keras.saving.load_model(tmp_path / "gan.keras")
+    assert not (tmp_path / "trapped").exists()

@@ -334,7 +334,8 @@ def test_a_diverged_gan_scores_nan_and_the_best_weights_come_back():
 
 # HealthMonitor: each problem in a run that is made to have it.
 
-NOISE = np.random.default_rng(0).normal(size=(64, 3, 3, 1)).astype("float32")
+NOISE = np.random.default_rng(0).normal(0, 0.3, (64, 3, 3, 1)).clip(-1, 1).astype("float32")
+BRIGHT = 0.9 + 0.1 * NOISE
 
 
 def monitored(gan, images=NOISE, epochs=8, steps=10, **options):
@@ -356,7 +357,7 @@ def problems(monitor):
 
 
 def test_a_saturated_discriminator_is_told_once(capsys):
-    monitor = monitored(helpless("non_saturating"), images=NOISE + 5)
+    monitor = monitored(helpless("non_saturating"), images=BRIGHT)
     assert "the discriminator is saturated" in problems(monitor)
     assert "the generator's gradient is gone" not in problems(monitor)  # what that loss is for
     printed = capsys.readouterr().out
@@ -367,12 +368,12 @@ def test_a_saturated_discriminator_is_told_once(capsys):
 
 @pytest.mark.parametrize("game", ["wasserstein", "relativistic"])
 def test_a_critic_that_is_always_right_is_no_problem(game):
-    found = problems(monitored(helpless(game), images=NOISE + 5))
+    found = problems(monitored(helpless(game), images=BRIGHT))
     assert "the discriminator is saturated" not in found
 
 
 def test_a_generators_gradient_that_is_gone():
-    monitor = monitored(helpless("minimax"), images=NOISE + 5, epochs=25)
+    monitor = monitored(helpless("minimax"), images=BRIGHT, epochs=25)
     assert "the generator's gradient is gone" in problems(monitor)
     assert monitor.history[-1]["slope"] < 0.01 < monitor.history[0]["slope"]
 
@@ -417,7 +418,7 @@ def test_samples_that_become_alike(collapse, told):
     gan = helpless("non_saturating")
     gan.discriminator_optimizer.learning_rate = 0.0
     gan.generator.layers[-2].kernel.assign(10 * gan.generator.layers[-2].kernel)  # varied samples
-    monitor = callbacks.HealthMonitor(0.1 * NOISE)  # real images that are near to each other
+    monitor = callbacks.HealthMonitor(0.3 * NOISE)  # real images that are near to each other
     batches = tf.data.Dataset.from_tensors(NOISE[:4]).repeat()
     watch = [Collapse(collapse), monitor]
     gan.fit(batches, epochs=14, steps_per_epoch=100, callbacks=watch, verbose=0)
@@ -436,10 +437,28 @@ def test_too_few_images_again_and_again_are_alike():
 
 def test_nan_stops_the_training():
     gan = tiny_gan()
-    monitor = monitored(gan, images=np.full((4, 3, 3, 1), np.nan, "float32"))
+    gan.discriminator.layers[1].kernel.assign(np.full((9, 4), np.nan))
+    with pytest.warns(UserWarning, match="diverged and was stopped in step 1: the discriminator's"):
+        monitor = monitored(gan)
     assert problems(monitor) == ["NaN or infinity"] and len(monitor.history) == 1
     assert "diverged" in monitor.report()
     assert "d_loss" in monitor.findings[0].seen
+
+
+def test_a_gradient_alone_that_is_nan_is_told_too():
+    class Steep(losses.NonSaturating):
+        """The root of 0 is 0, and its slope infinite."""
+
+        def generator_loss(self, fake_logits, real_logits=None):
+            return tf.reduce_mean(tf.sqrt(0.0 * fake_logits))
+
+    gan = tiny_gan()
+    gan.compile(Steep())
+    with pytest.warns(UserWarning, match="step 1: gradients of the generator's loss are NaN"):
+        monitor = monitored(gan, steps=1)
+    assert problems(monitor) == ["NaN or infinity"]
+    assert monitor.findings[0].seen == gan.diverged
+    assert np.isfinite(gan.generate(4)).all()
 
 
 class Bias(keras.layers.Layer):
@@ -576,7 +595,7 @@ def test_health_on_two_devices(two_replicas):
 
 def test_several_fits_are_one_run():
     gan, monitor = helpless("non_saturating"), callbacks.HealthMonitor(NOISE, count=50)
-    batches = tf.data.Dataset.from_tensors(NOISE + 5).repeat()
+    batches = tf.data.Dataset.from_tensors(BRIGHT).repeat()
     for _ in range(8):
         gan.fit(batches, epochs=1, steps_per_epoch=10, callbacks=[monitor], verbose=0)
     assert problems(monitor) == ["the discriminator is saturated"] and len(monitor.history) == 8
