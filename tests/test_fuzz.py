@@ -1073,7 +1073,7 @@ def contents(folder):
     mine=damaged(),
     published=damaged() | st.just(json.dumps(NOTEBOOK).encode()),
     name=st.sampled_from(
-        ["01_a.ipynb", "01_ü '$(x)\n.ipynb", "01_.ipynb", "99_" + "n" * 150 + ".ipynb"]
+        ["01_a.ipynb", "01_ü '$(x) [1].ipynb", "01_.ipynb", "99_" + "n" * 150 + ".ipynb"]
     ),
     command=st.sampled_from(["prepare", "lesson", "exercise"]),
     which=st.sampled_from(["01", "99", "1.1", "../01", "", "9" * 30]) | TEXTS,
