@@ -16,6 +16,8 @@ from gan_course import checks
 _UNSEEN, _FINE, _DATA, _RANGE, _LOSS, _GRADIENTS = -1, 0, 1, 2, 3, 5
 _SIDES = ("generator", "discriminator")
 _LEAST_SCALE = 2.0**-10  # a loss scale that has been halved 25 times and more
+_LARGE = 4096  # numbers in a gradient
+_DONE = 0  # the branches of a condition return the same
 
 
 class Guard:
@@ -40,16 +42,17 @@ class Guard:
 
     def look_at_first(self, batches):
         """In the first step, refuse images that are not finite or not in [-1, 1]."""
-        found = tf.cond(self.state < 0, lambda: _wrong_data(batches), lambda: self._now())
-        self.state.assign(_agreed(found))
 
-    def blame_data(self, batches):
-        """After a step that went wrong: was it because of its data?"""
-        broken = tf.cond(self.state > 0, lambda: _wrong_data(batches) == _DATA, lambda: False)
-        self.state.assign(tf.where(broken, tf.constant(_DATA, tf.int64), self._now()))
+        def look():
+            self.state.assign(_wrong_data(batches))
+            return _DONE
+
+        tf.cond(self.state < 0, look, _nothing)
+        if _devices() > 1:
+            self.state.assign(_agreed(self.state))
 
     def apply(self, optimizer, loss, gradients, weights, side, doubtful):
-        """What `optimizer.apply` does, if all is well.
+        """What `optimizer.apply` does, if all is well; else keep what is wrong.
 
         Args:
             loss: a scalar.
@@ -57,29 +60,47 @@ class Guard:
             side: 0 for the generators', 1 for the discriminators'.
             doubtful: those gradients that are looked at.
         """
-        found = tf.where(_finite([loss]), _FINE, _LOSS + side)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             # It passes over infinite gradients itself and halves its scale, which may happen now
             # and then, but not for ever.
-            vanished = optimizer.dynamic_scale < _LEAST_SCALE
+            fine = _finite([loss]) & (optimizer.dynamic_scale >= _LEAST_SCALE)
         else:
-            vanished = ~_finite(doubtful)
-        found = tf.where((found == _FINE) & vanished, _GRADIENTS + side, found)
-        now = self._now()
-        found = _agreed(tf.where(now > 0, now, tf.cast(found, tf.int64)))
-        self.state.assign(found)
-        _apply_if(found == _FINE, optimizer, gradients, weights)
+            fine = _finite([loss, *doubtful])
+        fine &= tf.equal(self.state, _FINE)
 
-    def restore_if_wrong(self, variables, values):
-        """Take back what a forward pass changed in a step that went wrong."""
+        def found():
+            new = tf.where(_finite([loss]), _GRADIENTS + side, _LOSS + side)
+            new = tf.where(self.state > 0, self.state, tf.cast(new, tf.int64))
+            return tf.where(fine, tf.constant(_FINE, tf.int64), new)
 
-        def restore():
-            for variable, value in zip(variables, values, strict=True):
+        def blame():
+            self.state.assign(found())
+            return _DONE
+
+        if _devices() > 1:  # they stop together
+            self.state.assign(_agreed(found()))
+            fine, blame = tf.equal(self.state, _FINE), _nothing
+        _apply_if(fine, optimizer, gradients, weights, blame)
+
+    def clean_up(self, batches, variables, values):
+        """After a step that went wrong: was it because of its data? And take back the rest of it.
+
+        Args:
+            batches: what was learned from.
+            variables, values: what a forward pass changes, and what it was before.
+        """
+        alone = _devices() == 1
+
+        def clean():
+            wrong = _wrong_data(batches) == _DATA
+            self.state.assign(tf.where(wrong, tf.constant(_DATA, tf.int64), self.state))
+            for variable, value in zip(variables, values, strict=True) if alone else ():
                 variable.assign(value)
-            return tf.constant(0)
+            return _DONE
 
-        if variables and tf.distribute.get_strategy().num_replicas_in_sync == 1:
-            tf.cond(self.state > 0, restore, lambda: tf.constant(0))
+        tf.cond(self.state > 0, clean, _nothing)
+        if not alone:
+            self.state.assign(_agreed(self.state))
 
     def found(self):
         """What went wrong: None, or whether it is the data's fault, and the cause in words."""
@@ -94,17 +115,23 @@ class Guard:
             return False, f"the {_SIDES[state - _LOSS]}'s loss is NaN or infinite"
         return False, f"gradients of the {_SIDES[state - _GRADIENTS]}'s loss are NaN or infinite"
 
-    def _now(self):
-        return tf.identity(self.state)
+
+def _nothing():
+    return _DONE
+
+
+def _devices():
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _finite(tensors):
     """Whether all numbers are finite, and their squares, which optimizers use, too."""
-    sums = []
-    for each in tensors:
-        each = each.values if isinstance(each, tf.IndexedSlices) else each
-        sums.append(tf.reduce_sum(tf.square(tf.cast(each, tf.float32))))
-    return tf.math.is_finite(tf.add_n(sums)) if sums else tf.constant(True)
+    values = [each.values if isinstance(each, tf.IndexedSlices) else each for each in tensors]
+    values = [tf.reshape(tf.cast(each, tf.float32), [-1]) for each in values]
+    small = [each for each in values if (each.shape[0] or _LARGE) < _LARGE]  # faster together
+    large = [each for each in values if (each.shape[0] or _LARGE) >= _LARGE]
+    sums = [tf.reduce_sum(tf.square(each)) for each in [tf.concat(small, 0), *large]]
+    return tf.math.is_finite(tf.add_n(sums))
 
 
 def _wrong_data(batches):
@@ -122,37 +149,33 @@ def _wrong_data(batches):
 
 
 def _agreed(found):
-    """Devices stop together: what went wrong on one of them went wrong."""
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return found
+    """What went wrong on one device went wrong; the same on all of them."""
     votes = tf.one_hot(found, _GRADIENTS + 2)
     votes = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, votes)[1:]
     return tf.where(tf.reduce_any(votes > 0), 1 + tf.argmax(votes), _FINE)
 
 
-def _apply_if(fine, optimizer, gradients, weights):
-    def nothing():
-        return tf.constant(0)
-
+def _apply_if(fine, optimizer, gradients, weights, otherwise):
     def apply(gradients, weights):
         optimizer.apply(gradients, weights)
-        return tf.constant(0)
+        return _DONE
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        tf.cond(fine, lambda: apply(gradients, weights), nothing)
+        tf.cond(fine, lambda: apply(gradients, weights), otherwise)
         return
 
     # Devices that exchange gradients do so outside of conditions (as in Keras' LossScaleOptimizer).
     def together(strategy, fine, gradients, weights):
         def apply_everywhere():
             strategy.extended.call_for_each_replica(apply, args=(gradients, weights))
-            return tf.constant(0)
+            return _DONE
 
         fine = strategy.experimental_local_results(fine)[0]
-        tf.cond(fine, apply_everywhere, nothing)
+        tf.cond(fine, apply_everywhere, _nothing)
 
     context = tf.distribute.get_replica_context()
     context.merge_call(together, args=(fine, gradients, weights))
+    tf.cond(fine, _nothing, otherwise)
 
 
 def told_by_biases(networks):

@@ -367,8 +367,7 @@ class _Game(keras.Model):
         before = [tf.convert_to_tensor(state) for state in states]
         self._guard.look_at_first(batches)
         logs = self.train_step(data)
-        self._guard.blame_data(batches)
-        self._guard.restore_if_wrong(states, before)
+        self._guard.clean_up(batches, states, before)
         return logs
 
     def _run_step(self, data):
