@@ -66,7 +66,7 @@ class Guard:
             fine = _finite([loss]) & (optimizer.dynamic_scale >= _LEAST_SCALE)
         else:
             fine = _finite([loss, *doubtful])
-        fine &= tf.equal(self.state, _FINE)
+        fine &= self.state <= _FINE  # a train_step called by hand has looked at no batch
 
         def found():
             new = tf.where(_finite([loss]), _GRADIENTS + side, _LOSS + side)

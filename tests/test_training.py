@@ -1176,6 +1176,15 @@ def test_a_kernels_gradient_is_looked_at_where_a_penalty_could_break_it_alone():
     assert all(np.isfinite(each).all() for each in gan.get_weights())
 
 
+def test_a_train_step_called_by_hand_learns_no_nan_either():
+    gan, twin = breaking("discriminator"), breaking("discriminator")
+    for _ in range(2):
+        gan.train_step(IMAGES), twin.train_step(IMAGES)
+    gan.train_step(IMAGES)
+    assert identical(state_of(gan, "discriminator"), state_of(twin, "discriminator"))
+    assert int(gan.generator_optimizer.iterations.numpy()) == 2
+
+
 def test_step_raises_and_can_go_on():
     gan, twin = breaking("discriminator"), breaking("discriminator")
     for _ in range(2):
