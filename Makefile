@@ -43,8 +43,9 @@ test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
 # A short version, the same cases each time, is part of the tests.
-fuzz: .venv/.dev ## try more than 10,000 hostile inputs, other ones each time (some minutes)
-	@GAN_COURSE_FUZZ=1 $(PY) -m pytest -q tests/test_fuzz.py
+fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a training 100 times (10 minutes)
+	@GAN_COURSE_FUZZ=1 GAN_COURSE_KILLS=100 $(PY) -m pytest -q tests/test_fuzz.py \
+		tests/test_resuming.py::test_killed_at_any_moment_it_goes_on
 
 notebooks: .venv/.dev ## build the notebooks from notebooks/source (LESSON=01: one lesson)
 	@$(BUILD) $(LESSON)
