@@ -227,12 +227,13 @@ class Resume(keras.callbacks.Callback):
             epochs, steps_per_epoch, initial_epoch: as in `keras.Model.fit`.
 
         Returns:
-            (tf.data.Dataset, int): data whose every iteration is the next epoch, from the epoch on
-            that comes with it.
+            (tf.data.Dataset, dict): the data from where training begins, and how `fit` should take
+            it: "initial_epoch" and "steps_per_epoch".
         """
         self._watched, self._train = model, None
         self._others, steps = others, _steps_in_epoch(batches, steps_per_epoch)
-        # One iterator for all epochs: Keras makes some, now and then one that it does not use.
+        # One iterator for all epochs: Keras makes some, now and then one that it does not use, if
+        # the data has an end.
         stream = iter(batches.repeat())
         first = next(stream, None)
         if first is None:
@@ -257,7 +258,10 @@ class Resume(keras.callbacks.Callback):
         done = (epoch - initial_epoch) * steps
         for _ in range(1, done):
             next(stream)
-        return _epochs_from(stream, steps, first=None if done else first), epoch
+        data = _data_from(stream, first=None if done else first)
+        if steps % model.steps_per_execution:  # Keras would round an epoch's steps up
+            return data.take(steps), {"initial_epoch": epoch, "steps_per_epoch": None}
+        return data.prefetch(2), {"initial_epoch": epoch, "steps_per_epoch": steps}
 
     def on_train_begin(self, logs=None):
         self._saved = self._began = time.monotonic()
@@ -396,8 +400,8 @@ def resumed(model, x, callbacks, options):
     names = ("epochs", "steps_per_epoch", "initial_epoch")
     given = {name: options.pop(name) for name in names if name in options}
     others.remove(resume)
-    x, options["initial_epoch"] = resume.prepare(model, x, others, **given)
-    options["epochs"] = given.get("epochs", 1)
+    x, how = resume.prepare(model, x, others, **given)
+    options.update(how, epochs=given.get("epochs", 1))
     try:
         yield x
     finally:
@@ -445,8 +449,8 @@ def _steps_in_epoch(batches, steps_per_epoch):
     return count
 
 
-def _epochs_from(stream, steps, first):
-    """Data of so many steps in an epoch, from an iterator, and before these maybe a first batch."""
+def _data_from(stream, first):
+    """Data without an end from an iterator, and before that maybe a first batch."""
     with tf.device("CPU:0"):
         is_first = tf.Variable(first is not None, trainable=False)
 
@@ -459,7 +463,7 @@ def _epochs_from(stream, steps, first):
             return stream.get_next()
         return tf.cond(is_first, take_first, stream.get_next)
 
-    return tf.data.Dataset.range(steps).map(take)
+    return tf.data.Dataset.counter().map(take)
 
 
 def _digest_of_batch(batch):

@@ -52,7 +52,8 @@ def _fits(value, lowest=None, highest=None):
 
 def _row(name, value, lowest=None, highest=None):
     said = value if isinstance(value, str) else f"{value:.4g}"
-    return (name, said if lowest is None else f"{said}   (expected {lowest:g} to {highest:g})")
+    expected = "" if lowest is None else f"   (expected {lowest:.4g} to {highest:.4g})"
+    return (name.replace("_", " "), said + expected)
 
 
 def _plain(value):

@@ -601,19 +601,22 @@ prediction = "b"
 # %%
 gan = build_gan(jit_compile=runtime.xla_works(), use_ema=True, ema_momentum=0.999)
 grid = callbacks.SampleGrid(count=50, columns=10, every=2)
-batches = digits.batches(BATCH_SIZE).repeat()
+resume = callbacks.Resume(runtime.checkpoints("01"), strict=False)
 
 # %% [markdown]
 # With `repeat()` the batches never end, so an "epoch" is what `steps_per_epoch` says: here 500
-# steps, whatever the size of the data set. The picture below changes while you wait.
+# steps, whatever the size of the data set. `SampleGrid` changes the picture below while you wait.
+# `Resume` writes all that the training needs into a file every half minute: if the kernel dies, run
+# the cells again, and training goes on where it was.
 
 # %% tags=["picture-outcome"]
-begin = time.perf_counter()
-history = gan.fit(batches, epochs=EPOCHS, steps_per_epoch=STEPS, callbacks=[grid], verbose=0)
-seconds = time.perf_counter() - begin
+history = gan.fit(
+    digits.batches(BATCH_SIZE).repeat(), epochs=EPOCHS, steps_per_epoch=STEPS,
+    callbacks=[grid, resume], verbose=0,
+)
 
 # %%
-steps = EPOCHS * STEPS
+steps, seconds = EPOCHS * STEPS, resume.train_seconds
 print(f"{steps:,} steps in {seconds:.0f} s: {steps / seconds:.0f} steps/s")
 
 # %% [markdown]

@@ -47,7 +47,6 @@ from gan_course import runtime
 runtime.quiet_logs()
 
 # %%
-import time
 
 import keras
 import matplotlib.pyplot as plt
@@ -263,7 +262,7 @@ def new_cycle(steps=EPOCHS * STEPS, cycle_weight=CYCLE_WEIGHT):
 
 # %%
 cycle = new_cycle()
-a, b = train_a.images[:10], train_b.images[:10]
+ten_a, ten_b = train_a.images[:10], train_b.images[:10]
 
 
 def to_b(images):
@@ -274,8 +273,9 @@ def to_a(images):
     return cycle.b_to_a(images).numpy()
 
 
-course_loss = cycle.cycle_loss(a, b, fake_a=to_a(b), fake_b=to_b(a))
-print(f"before training: yours {cycle_loss(a, b, to_b, to_a):.4f}, the course's {course_loss:.4f}")
+course_loss = cycle.cycle_loss(ten_a, ten_b, fake_a=to_a(ten_b), fake_b=to_b(ten_a))
+my_loss = cycle_loss(ten_a, ten_b, to_b, to_a)
+print(f"before training: yours {my_loss:.4f}, the course's {course_loss:.4f}")
 
 # %% [markdown]
 # ## 4. Training
@@ -300,11 +300,11 @@ prediction = "a"
 # %% tags=["picture-training"]
 one_of_each = [np.flatnonzero(test_a.labels == k)[0] for k in range(10)]
 grid = callbacks.TranslationGrid(test_a.images[one_of_each])
-batches = data.batches_of_two(train_a, train_b, BATCH_SIZE).repeat()
-began = time.perf_counter()
+resume = callbacks.Resume(runtime.checkpoints("08"), strict=False)
 history = cycle.fit(
-    batches, epochs=EPOCHS, steps_per_epoch=STEPS, verbose=0, callbacks=[grid]).history
-train_minutes = (time.perf_counter() - began) / 60
+    data.batches_of_two(train_a, train_b, BATCH_SIZE).repeat(), epochs=EPOCHS,
+    steps_per_epoch=STEPS, verbose=0, callbacks=[grid, resume]).history
+train_minutes = resume.train_seconds / 60
 
 # %% [markdown]
 # *Test images of kind a; their translations to b; and these translated back to a.*
@@ -347,6 +347,7 @@ def learn_to_read(images):
     return lambda images: both.predict(images, batch_size=500, verbose=0)
 
 
+# %%
 def read_gray(images):
     features, gray = metrics.get_features("mnist"), images.mean(axis=-1, keepdims=True)
     return features(gray), features.probabilities(gray)
@@ -372,6 +373,7 @@ def judge(source, made, back, way):
     }
 
 
+# %%
 def show(name, found):
     print(f"{name:22}error {found['error']:.3f}, {found['share']:4.0%} of a recoloring's; kept "
           f"{found['kept']:6.1%}; distance {found['distance']:6.1f}; "
