@@ -287,7 +287,10 @@ def _copy_to_backup(path, root):
     while target.exists():
         count += 1
         target = folder / f"{stem}-{count}{path.suffix}"
-    shutil.copyfile(path, target)
+    if path.is_dir():  # of no use where it is
+        os.replace(path, target)
+    else:
+        shutil.copyfile(path, target)
     return target.relative_to(root).as_posix()
 
 
