@@ -410,7 +410,9 @@ def train(gan, images, batch_size=BATCH_SIZE, epochs=EPOCHS, steps=STEPS, watch=
 # %% tags=["picture-outcome"]
 gan = build_gan()
 grid = callbacks.SampleGrid(count=60, columns=12)
-history, seconds = train(gan, digits, watch=[grid])
+resume = callbacks.Resume(runtime.checkpoints("02"), strict=False)  # where a dead kernel stopped it
+history, _ = train(gan, digits, watch=[grid, resume])
+seconds = resume.train_seconds
 
 # %% tags=["picture-film"]
 print(f"{EPOCHS * STEPS:,} steps of {BATCH_SIZE} images in {seconds:.0f} s")
