@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import re
 import time
 import warnings
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 import gan_course
 from gan_course import checks
+from gan_course.files import written_whole
 
 FORMAT = 1  # of the files; another number is refused
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -23,25 +23,6 @@ _LEFT_OVER_SECONDS = 120  # a file that nothing was written to for so long, and 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used: damaged, or of another run, network or version."""
-
-
-@contextlib.contextmanager
-def written_whole(path):
-    """Open a file for binary writing that takes the place of `path` at the end, whole.
-
-    Whatever happens before, power failure included, leaves `path` as it was. The folder is made
-    where it is missing.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write(folder, step, description, state, keep=2):
@@ -62,8 +43,9 @@ def write(folder, step, description, state, keep=2):
     text = np.frombuffer(json.dumps(content).encode(), np.uint8)
     with written_whole(folder / f"step-{step:09d}.npz") as file:
         np.savez(file, content=text, **{f"array_{i}": array for i, array in enumerate(arrays)})
-    kept = [path for path in found(folder) if _step(path) <= step][-keep:]
-    for path in set(found(folder)) - set(kept):
+    paths = found(folder)
+    kept = [path for path in paths if _step(path) <= step][-keep:]
+    for path in set(paths) - set(kept):
         path.unlink(missing_ok=True)
     _sweep(folder)
 
@@ -230,7 +212,7 @@ class Resume(keras.callbacks.Callback):
             (tf.data.Dataset, dict): the data from where training begins, and how `fit` should take
             it: "initial_epoch" and "steps_per_epoch".
         """
-        self._watched, self._train = model, None
+        self._train = None
         self._others, steps = others, _steps_in_epoch(batches, steps_per_epoch)
         # One iterator for all epochs: Keras makes some, now and then one that it does not use, if
         # the data has an end.
@@ -299,7 +281,7 @@ class Resume(keras.callbacks.Callback):
         """Called by `fit`, whether it came to its end or not."""
         self._state = None
         if self._train is not None:
-            self._watched.train_function = self._train
+            self.model.train_function = self._train
 
     def _skip_or_train(self, iterator):
         """One call of the training function, or as many batches passed over."""

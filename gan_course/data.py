@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_course import checks, runtime
+from gan_course.files import written_whole
 
 SPLITS = ("train", "test")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -690,15 +691,9 @@ def _read_cache(name, split):
 def _write_cache(name, split, pixels, labels):
     """Write the cache whole or not at all; a folder that cannot be written is only a warning."""
     path = _cache_path(name, split)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, images=pixels, labels=labels)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            np.savez(file, images=pixels, labels=labels)
     except OSError as error:
         warnings.warn(
             f"Could not keep {name!r} in the cache folder {path.parent} ({error}); loading it will "

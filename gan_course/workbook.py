@@ -15,6 +15,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from gan_course.files import written_whole
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -185,13 +187,8 @@ def cells_sha256(notebook):
 
 def write_atomically(path, text):
     """Writes `text` so that `path` holds the old or the new content, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 _RELOAD = "Is it open in JupyterLab? Then: File > Reload Notebook from Disk."
