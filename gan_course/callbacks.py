@@ -360,7 +360,7 @@ class HealthMonitor(keras.callbacks.Callback):
 
     def _gradients(self):
         """The gradient of a training step, without what a step changes in the networks."""
-        states = [*self.model.non_trainable_variables, *self.model._seed_states()]
+        states = self.model._states()
         before = [state.numpy() for state in states]
         strategy = self.model.distribute_strategy
         norm, slope = strategy.run(self._gradient)

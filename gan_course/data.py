@@ -267,7 +267,9 @@ def _ahead(batches):
     import tensorflow as tf
 
     options = tf.data.Options()
-    options.autotune.enabled = False  # the autotuner stalls for a second after each epoch
+    # The autotuner is woken after 10 ms, 20 ms, ... up to a minute; who is done with the batches
+    # waits for it.
+    options.autotune.enabled = False
     return batches.prefetch(2).with_options(options)
 
 

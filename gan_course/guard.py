@@ -40,6 +40,10 @@ class Guard:
         """Begin anew; the next batch is looked at as the first one."""
         self.state.assign(_UNSEEN)
 
+    def is_fine(self):
+        """Whether nothing has gone wrong so far; a bool tensor."""
+        return self.state <= _FINE  # a train_step called by hand has looked at no batch
+
     def look_at_first(self, batches):
         """In the first step, refuse images that are not finite or not in [-1, 1]."""
 
@@ -66,7 +70,7 @@ class Guard:
             fine = _finite([loss]) & (optimizer.dynamic_scale >= _LEAST_SCALE)
         else:
             fine = _finite([loss, *doubtful])
-        fine &= self.state <= _FINE  # a train_step called by hand has looked at no batch
+        fine &= self.is_fine()
 
         def found():
             new = tf.where(_finite([loss]), _GRADIENTS + side, _LOSS + side)
@@ -125,12 +129,12 @@ def _devices():
 
 
 def _finite(tensors):
-    """Whether all numbers are finite, and their squares, which optimizers use, too."""
+    """Whether all numbers are finite, and the sum of their squares, which optimizers use."""
     values = [each.values if isinstance(each, tf.IndexedSlices) else each for each in tensors]
     values = [tf.reshape(tf.cast(each, tf.float32), [-1]) for each in values]
     small = [each for each in values if (each.shape[0] or _LARGE) < _LARGE]  # faster together
     large = [each for each in values if (each.shape[0] or _LARGE) >= _LARGE]
-    sums = [tf.reduce_sum(tf.square(each)) for each in [tf.concat(small, 0), *large]]
+    sums = [tf.nn.l2_loss(each) for each in [tf.concat(small, 0), *large]]
     return tf.math.is_finite(tf.add_n(sums))
 
 

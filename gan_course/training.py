@@ -33,6 +33,12 @@ def _check_spec(name, batch, expected):
         checks.check_batch(name, batch.shape, batch.dtype.name, expected)
 
 
+def _as_float32(numbers):
+    """A tensor; whole numbers, such as labels, stay what they are."""
+    numbers = tf.convert_to_tensor(numbers)
+    return tf.cast(numbers, tf.float32) if numbers.dtype.is_floating else numbers
+
+
 def _weights_of(networks):
     return [weight for network in networks for weight in network.trainable_variables]
 
@@ -374,6 +380,7 @@ class _Game(keras.Model):
         """The guarded step as a `tf.function`, with errors in words."""
         for name, batch, expected in self._batches_of(data):
             _check_spec(name, batch, expected)
+        data = tf.nest.map_structure(_as_float32, data)
         with guard.memory_advice("batch_size"):
             logs = self._compiled_step(data)
         message = self._what_went_wrong()
@@ -412,9 +419,10 @@ class _Game(keras.Model):
         return int(self.generator_optimizer.iterations.numpy())
 
     def _states(self):
-        """What a step changes in the networks besides weights: statistics, seeds, pools."""
-        found = [*self.non_trainable_variables, *self._seed_states()]
-        return list({id(each): each for each in found}.values())
+        """What a forward pass changes in the networks besides weights: statistics and seeds."""
+        networks = (getattr(self, name) for name in self._NETWORKS)
+        found = [each for network in networks for each in network.non_trainable_variables]
+        return list({id(each): each for each in [*found, *self._seed_states()]}.values())
 
     def _sides(self):
         """The networks that make samples, and those that judge them."""
@@ -438,6 +446,8 @@ class _Game(keras.Model):
         for optimizer, networks in zip(optimizers, self._sides(), strict=True):
             optimizer.build(_weights_of(networks))
         self._guard, self.train_function = guard.Guard(), None
+        # A graph for the first batch size, which is faster, and another for all other sizes.
+        self._compiled_step = tf.function(self._guarded_step, reduce_retracing=True)
 
     def _seed_of(self, stream, *purpose):
         """A seed of its own for everything that is drawn in a step."""
@@ -697,12 +707,6 @@ class GAN(_Game):
             self.penalty_tracker = keras.metrics.Mean("penalty")
         if diversity is not None:
             self.diversity_tracker = keras.metrics.Mean("diversity")
-        self._compiled_step = tf.function(
-            self._guarded_step, input_signature=[self._step_signature()]
-        )
-
-    def _step_signature(self):
-        return tf.TensorSpec((None, *self.generator.output_shape[1:]), tf.float32)
 
     def _batches_of(self, data):
         """The parts of a batch that are looked at: name, batch, and the shape of a sample."""
@@ -1136,9 +1140,6 @@ class ConditionalGAN(SimultaneousGAN):
     def _generator_signature(self):
         return (super()._generator_signature(), tf.TensorSpec((None,), tf.int32))
 
-    def _step_signature(self):
-        return (super()._step_signature(), tf.TensorSpec((None,), tf.int32))
-
     def get_config(self):
         config = {**super().get_config(), "classes": self.classes}
         del config["pack"]
@@ -1350,8 +1351,6 @@ class CycleGAN(_Game):
         self._take_optimizers(optimizers)
         names = ("d_loss", "g_loss", "cycle_loss", "identity_loss")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
-        signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        self._compiled_step = tf.function(self._guarded_step, input_signature=[signature])
 
     def train_step(self, data):
         """One step: both generators learn, then both discriminators.
@@ -1381,8 +1380,9 @@ class CycleGAN(_Game):
             g_cost += self._regularization(self.a_to_b) + self._regularization(self.b_to_a)
         self._apply(self.generator_optimizer, tape, g_cost, self.a_to_b, self.b_to_a)
 
-        old_a = self.pool_a(fake_a, seed=self._seed_of(0))
-        old_b = self.pool_b(fake_b, seed=self._seed_of(1))
+        fine = self._guard.is_fine()
+        old_a = self.pool_a(fake_a, seed=self._seed_of(0), keep=fine)
+        old_b = self.pool_b(fake_b, seed=self._seed_of(1), keep=fine)
         with tf.GradientTape() as tape:
             d_loss = self.loss.discriminator_loss(judge_a(real_a), judge_a(old_a))
             d_loss += self.loss.discriminator_loss(judge_b(real_b), judge_b(old_b))
@@ -1555,17 +1555,18 @@ class ImagePool(layers.Layer):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         self.size, self.shape = size, tuple(shape)
         per_device = {"synchronization": "on_read", "aggregation": "only_first_replica"}
-        options = {"trainable": False, "initializer": "zeros", **per_device}
+        options = {"trainable": False, "initializer": "zeros", "autocast": False, **per_device}
         self.images = keras.Variable(shape=(size, *self.shape), name="images", **options)
         self.filled = keras.Variable(shape=(), dtype="int32", name="filled", **options)
         self.built = True
 
-    def call(self, images, seed):
+    def call(self, images, seed, keep=True):
         """Put images in, take as many out.
 
         Args:
             images: (batch, *shape).
             seed: two whole numbers, for the draws.
+            keep: whether the pool changes; a bool or a scalar tensor of one.
         """
         if not self.size:
             return images
@@ -1581,9 +1582,13 @@ class ImagePool(layers.Layer):
         new = has_room | (tf.range(count) >= filled)  # as many as have a place that is free
         swapped = ~new & (draws[1, :count] < 0.5)
         stored, new, swapped = tf.gather(self.images, places), _column(new), _column(swapped)
-        kept = tf.where(new | swapped, images, stored)
-        self.images.assign(tf.tensor_scatter_nd_update(self.images, places[:, None], kept))
-        self.filled.assign(tf.where(has_room, filled + count, tf.maximum(filled, count)))
+        kept = tf.where(keep & (new | swapped), images, stored)
+        # Changed in place: `assign` would copy the whole pool for one image.
+        tf.raw_ops.ResourceScatterUpdate(
+            resource=self.images.value.handle, indices=places, updates=kept
+        )
+        full = tf.where(has_room, filled + count, tf.maximum(filled, count))
+        self.filled.assign(tf.where(keep, full, filled))
         return tf.where(swapped, stored, images)
 
     def get_config(self):
