@@ -45,8 +45,6 @@ from gan_course import runtime
 runtime.quiet_logs()
 
 # %%
-import time
-
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -373,15 +371,15 @@ def build_gan():
 # %%
 gan = build_gan()
 scores = callbacks.FrechetScore(held_out.images, min(2_000, COUNT), features=digits.name)
-begin = time.perf_counter()
+resume = callbacks.Resume(runtime.checkpoints("06"), strict=False)
 history = gan.fit(
     train.batches(64).repeat(),
     epochs=EPOCHS,
     steps_per_epoch=STEPS,
-    callbacks=[scores, callbacks.SampleGrid()],
+    callbacks=[scores, callbacks.SampleGrid(), resume],
     verbose=0,
 )
-print(f"{EPOCHS * STEPS:,} steps in {time.perf_counter() - begin:.0f} s")
+print(f"{EPOCHS * STEPS:,} steps in {resume.train_seconds:.0f} s")
 
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
@@ -781,37 +779,41 @@ exercises.check("6.6", my_generator)
 # ## What you should have seen
 
 # %%
+distances = {
+    "distance by pixels: blurred, times random": (
+        by_pixels["slightly blurred"] / by_pixels["random pixels"], 1.2, 10.0),
+    "distance by features: random, times blurred": (
+        by_features["random pixels"] / by_features["slightly blurred"], 1.5, 20.0),
+    "distance of 150 images, times that of the most": (
+        np.mean(floors[150]) / np.mean(floors[counts[-1]]), 20, 60),
+    "others": (by_features["other real digits"], 0.1, 1.0),
+    "blurred": (by_features["slightly blurred"], 20, 60),
+    "fid": (final, 5.0, 15.0),
+    "floor": (floor, 0.05, 0.5),
+}
+four_generators = {
+    "inception score, blurred": (board["A"]["inception"], 9.0, 10.0),
+    "precision, blurred": (board["A"]["precision"], 0.0, 0.6),
+    "copying score, copies": (board["B"]["copying"], 0.99, 1.0),
+    "copying score, GAN": (board["C"]["copying"], 0.05, 0.5),
+    "precision, collapsed": (board["D"]["precision"], 0.6, 1.0),
+    "recall, collapsed": (board["D"]["recall"], 0.0, 0.3),
+}
+
+# %%
 card = models.pretrained_card("mnist_classifier")
+stored = {
+    "accuracy": (card["accuracy"]["mnist test"],),
+    "few": (FEW,),
+    "steps": (study[0]["steps"] * study[0]["epochs"],),
+    "called real, few images: training less held-out": (gaps[sizes[0]], 0.5, 1.0),
+    "called real, all images: training less held-out": (gaps[sizes[1]], -0.1, 0.1),
+    "few images, best: times all images": (
+        over_seeds(sizes[0], "test_fid_best")[0] / over_seeds(sizes[1], "test_fid_best")[0],
+        1.3, 2.5),
+}
 exercises.compare_results(
-    {
-        "accuracy": (card["accuracy"]["mnist test"],),
-        "few": (FEW,),
-        "steps": (study[0]["steps"] * study[0]["epochs"],),
-        "distance by pixels: blurred, times random": (
-            by_pixels["slightly blurred"] / by_pixels["random pixels"], 1.2, 10.0),
-        "distance by features: random, times blurred": (
-            by_features["random pixels"] / by_features["slightly blurred"], 1.5, 20.0),
-        "distance of 150 images, times that of the most": (
-            np.mean(floors[150]) / np.mean(floors[counts[-1]]), 20, 60),
-        "others": (by_features["other real digits"], 0.1, 1.0),
-        "blurred": (by_features["slightly blurred"], 20, 60),
-        "fid": (final, 5.0, 15.0),
-        "floor": (floor, 0.05, 0.5),
-        "inception score, blurred": (board["A"]["inception"], 9.0, 10.0),
-        "precision, blurred": (board["A"]["precision"], 0.0, 0.6),
-        "copying score, copies": (board["B"]["copying"], 0.99, 1.0),
-        "called real, few images: training less held-out": (
-            gaps[sizes[0]], 0.5, 1.0),
-        "called real, all images: training less held-out": (gaps[sizes[1]], -0.1, 0.1),
-        "copying score, GAN": (board["C"]["copying"], 0.05, 0.5),
-        "precision, collapsed": (board["D"]["precision"], 0.6, 1.0),
-        "recall, collapsed": (board["D"]["recall"], 0.0, 0.3),
-        "few images, best: times all images": (
-            over_seeds(sizes[0], "test_fid_best")[0] / over_seeds(sizes[1], "test_fid_best")[0],
-            1.3, 2.5),
-    },
-    comparable=digits.name == "mnist",
-)
+    {**distances, **four_generators, **stored}, comparable=digits.name == "mnist")
 
 # %% [markdown]
 # ## Going further
