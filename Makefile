@@ -7,12 +7,14 @@
 #   BENCH=metrics_speed      the benchmark to run
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
+#   REPO=owner/name          where on GitHub the course is, or the students' folder;
+#   BRANCH=main              and its branch
 # Written for GNU make 3.81 (the one of macOS) and newer, and for any POSIX shell.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test fuzz notebooks run-notebooks bench check lint doctor progress reset update student grade lock clean
+.PHONY: FORCE help lab test test-colab fuzz notebooks run-notebooks bench check lint doctor progress reset update publish unpublish student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -22,7 +24,9 @@ TF ?= auto
 ifeq ($(filter auto plain cpu cuda,$(TF)),)
 $(error TF=$(TF) is unknown: choose auto, plain, cpu or cuda)
 endif
-export PYTHON TF
+BRANCH ?= main
+# In a recipe "$$REPO" is text, whatever is in it; "$(REPO)" would be shell.
+export PYTHON TF REPO BRANCH
 PIP_OPTIONS := --disable-pip-version-check
 
 # Always by its relative path: whichever environment is active, and whatever spaces the path has.
@@ -36,11 +40,31 @@ help:
 lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install everything)
 	@$(PY) -m gan_course lab $(LAB)
 
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 # One run of pytest, so that its last line counts everything. conftest.py tells the notebooks to
 # train briefly, and those in solutions/ to accept nothing but right answers.
 test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(BUILD) --for-tests build/notebooks
-	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+	@$(PY) -m pytest -q tests build/notebooks $(NBVAL)
+
+# The environment is another one than .venv, with the newest Python that the course can use.
+test-colab: build/colab-env/.ready ## run all tests with the versions that Google Colab has
+	@build/colab-env/bin/python tools/build_notebooks.py --for-tests build/notebooks
+	@build/colab-env/bin/python -m pytest -q tests build/notebooks $(NBVAL)
+build/colab-env/.ready: requirements.txt requirements-dev.txt constraints-colab.txt
+	@set -e; folder=build/colab-env; rm -rf $$folder; mkdir -p $$folder; \
+	for candidate in "$$PYTHON" python3.13 python3.12 python3.11 python3 python; do \
+		case $$("$$candidate" -c "$$PROBE" 2>/dev/null) in ok*) break ;; esac; candidate=; \
+	done; \
+	if [ -z "$$candidate" ]; then echo 'No Python 3.11 to 3.13 is here: PYTHON=... names one' >&2; exit 1; fi; \
+	echo "Installing Colab's versions into $$folder, with $$("$$candidate" --version)"; \
+	"$$candidate" -m venv $$folder; \
+	package=tensorflow; case $$(uname -sm) in 'Linux x86_64') package=tensorflow-cpu ;; esac; \
+	sed "s/^tensorflow\([<>=]\)/$$package\1/" requirements.txt > $$folder/requirements.txt; \
+	cp requirements-dev.txt $$folder/; \
+	$$folder/bin/python -m pip install $(PIP_OPTIONS) -c constraints-colab.txt \
+		-r $$folder/requirements-dev.txt; \
+	touch $@
 
 # A short version, the same cases each time, is part of the tests.
 fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a training 100 times (10 minutes)
@@ -79,8 +103,14 @@ reset: $(PY) ## put a lesson or an exercise back as published (LESSON=01 or EXER
 update: $(PY) ## get the newest course; what you changed is kept
 	@$(PY) -m gan_course update
 
+publish: .venv/.dev ## write Colab badges and addresses for REPO=owner/name, BRANCH=main, on GitHub
+	@$(BUILD) --publish="$$REPO" --branch="$$BRANCH"
+
+unpublish: .venv/.dev ## take back what publish wrote
+	@$(BUILD) --unpublish
+
 student: .venv/.dev ## write the course without solutions into build/student (FOLDER=...: elsewhere)
-	@$(PY) tools/teaching.py export "$(or $(FOLDER),build/student)"
+	@$(PY) tools/teaching.py export "$(or $(FOLDER),build/student)" --publish="$$REPO" --branch="$$BRANCH"
 
 grade: .venv/.dev ## grade a notebook or a folder of them, FOLDER=..., into build/grades.csv (CSV=...)
 	@$(PY) tools/teaching.py grade "$(or $(FOLDER),$(error FOLDER=... names what to grade))" \

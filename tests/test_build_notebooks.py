@@ -53,6 +53,10 @@ results = {"answer": 41.987, "where": "here", "strict": os.environ.get("GAN_COUR
 results["fast"] = os.environ.get("GAN_COURSE_FAST", "")
 results["progress"] = os.path.basename(os.environ["GAN_COURSE_PROGRESS"])
 display({"application/vnd.gan-course.results+json": results}, raw=True)
+
+# %% tags=["setup"]
+course = "found"
+assert course
 """
 
 LEARNER_CELL = """\
@@ -68,8 +72,10 @@ def make_course(root, source=SOURCE):
         (root / folder).mkdir(parents=True)
     (root / "notebooks/source/01_double.py").write_text(source, encoding="utf-8")
     (root / "gan_course/package.py").write_text("number = 1\n", encoding="utf-8")
-    table = "# Course\n\n<!-- lessons:begin -->\n<!-- lessons:end -->\n\nEnd.\n"
+    marks = "<!-- {0}:begin -->\n<!-- {0}:end -->\n"
+    table = "# Course\n\n" + marks.format("home") + marks.format("lessons") + "\nEnd.\n"
     (root / "README.md").write_text(table, encoding="utf-8")
+    (root / "CONTRIBUTING.md").write_text(marks.format("home"), encoding="utf-8")
     return root
 
 
@@ -220,7 +226,7 @@ def test_a_stored_notebook_with_other_metadata_was_never_run(new, block):
 
 
 def test_a_block_open_at_the_end_of_the_file_is_an_error(new, capsys):
-    change_source(new, 'display({"app', '# BEGIN SOLUTION\ndisplay({"app')
+    change_source(new, "assert course", "# BEGIN SOLUTION\nassert course")
     assert build(new) == 1
     assert "this BEGIN SOLUTION has no STUB" in capsys.readouterr().err
 
@@ -254,7 +260,7 @@ def test_a_run_is_stored_with_its_results(course):
         assert notebook.cells[0].source.endswith(f"{block.minutes} minutes, 41.99 here")
         assert block.executed_source_sha256 == block.source_sha256
         assert block.cells_sha256 == tool.cells_sha256(notebook)
-        assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2, 3]
+        assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2, 3, 4]
         assert all("execution" not in cell.metadata for cell in notebook.cells)
         assert notebook.metadata.language_info == {"name": "python"}
     assert learner.cells[2].outputs[0].text == "Ellipsis\n"
@@ -408,7 +414,7 @@ DRIFTS = {
     "missing": (lambda root: (root / "notebooks/01_double.ipynb").unlink(), "does not exist"),
     "broken": (lambda root: (root / "notebooks/01_double.ipynb").write_text("<<<"), "cannot be re"),
     "orphan": (orphan, "notebooks/solutions/02_gone.ipynb has no source"),
-    "table": (lambda root: change_source(root, "title: Do", "title: Tr"), "README.md: the lesson"),
+    "table": (lambda root: change_source(root, "title: Do", "title: Tr"), "README.md: what stands"),
     "no table": (lambda root: (root / "README.md").write_text("none"), "README.md has no place"),
 }
 
@@ -578,3 +584,87 @@ def test_pictures_go_where_they_are_shown(tmp_path, capsys):
     change_source(root, "attachment:dot.png", "attachment:line.png")
     assert build(root) == 1
     assert "no png picture in a code cell tagged picture-line" in capsys.readouterr().err
+
+
+# --- publishing -----------------------------------------------------------------------------------
+
+
+def test_publishing_changes_no_run_and_is_undone_exactly(course, capsys):
+    before = all_files(course)
+    assert build(course, "--publish", "ada/gan-course", "--branch", "v1.0") == 0
+    assert build(course, "--check") == 0
+    for variant, folder in tool.FOLDERS.items():
+        notebook = read(course, variant)
+        address = f"github/ada/gan-course/blob/v1.0/{folder}/01_double.ipynb)"
+        assert notebook.cells[0].source.startswith("# Doubling\n\n[![Open in Colab](")
+        assert address in notebook.cells[0].source
+        assert "https://github.com/ada/gan-course" in notebook.cells[4].source
+        assert "--branch=v1.0" in notebook.cells[4].source
+        assert notebook.cells[2].outputs
+    readme = (course / "README.md").read_text(encoding="utf-8")
+    assert "git clone --branch v1.0 https://github.com/ada/gan-course\ncd gan-course\n" in readme
+    assert "(notebooks/01_double.ipynb) [![Open in Colab](" in readme
+    page = (course / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "<https://github.com/ada/gan-course/issues>" in page
+    published = all_files(course)
+    assert build(course) == 0 and build(course, "--table") == 0
+    assert all_files(course) == published
+
+    lesson = tool.find_lessons(course)[0]
+    unpublished = before[course / "notebooks/01_double.ipynb"].decode()
+    assert tool.published(lesson, "learner", None) == (unpublished, "")
+    assert build(course, "--publish", "bob/other") == 0
+    assert not any(b"ada/gan" in content for content in all_files(course).values())
+    assert build(course, "--unpublish") == 0
+    assert all_files(course) == before
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        *("", "ada", "ada/", "ada/a b", "ada/a/b", "https://github.com/ada/gan", "ada/gan.git"),
+        *("ada/..", "-ada/gan", "ada/gan\n", "ada/$(id)", 'ada/";id', "ada/gan`id`", "ada/größe"),
+    ],
+)
+def test_what_is_no_repository_is_refused_before_anything_is_written(course, capsys, repository):
+    before = all_files(course)
+    assert build(course, f"--publish={repository}") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"REPO={repository!r} is no repository") and "owner/name" in error
+    assert all_files(course) == before
+
+
+@pytest.mark.parametrize("branch", ["", "-x", "a b", "a/b", "$(id)"])
+def test_what_is_no_branch_is_refused_too(course, capsys, branch):
+    before = all_files(course)
+    assert build(course, "--publish", "ada/gan", f"--branch={branch}") == 1
+    assert capsys.readouterr().err.startswith(f"BRANCH={branch!r} is no branch")
+    assert all_files(course) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (DRIFTS["code"][0], "notebooks/01_double.ipynb holds outputs older than its source"),
+        (DRIFTS["hand-run"][0], "notebooks/01_double.ipynb holds other outputs than those"),
+        (DRIFTS["no table"][0], "README.md has no place for its home"),
+        (lambda root: change_source(root, "assert course", "assert 1"), "cannot be published"),
+        (lambda root: change_source(root, '"setup"', '"set-up"'), "cannot be published"),
+    ],
+)
+def test_publishing_is_done_whole_or_not_at_all(course, capsys, change, message):
+    change(course)
+    before = all_files(course)
+    assert build(course, "--publish", "ada/gan") == 1
+    assert message in capsys.readouterr().err
+    assert all_files(course) == before
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"repository": "ada"}', '{"name": "ada/gan"}'])
+def test_a_broken_setting_is_named(course, capsys, text):
+    (course / "published.json").write_text(text, encoding="utf-8")
+    before = all_files(course)
+    assert build(course) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("published.json: ") and "delete the file" in error
+    assert all_files(course) == before

@@ -55,8 +55,9 @@ def test_students_get_the_published_notebooks_and_no_solutions(tmp_path):
     names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {path.name for path in folder.rglob("*.ipynb")} == names
     for name in names:
-        published = builder.published(builder.find_lessons(ROOT, [name[:2]])[0], "learner")[0]
-        assert (folder / "notebooks" / name).read_text(encoding="utf-8") == published
+        lesson = builder.find_lessons(ROOT, [name[:2]])[0]
+        text = (folder / "notebooks" / name).read_text(encoding="utf-8")
+        assert text == builder.published(lesson, "learner", None)[0]  # nowhere on Colab
     assert not [path for path in folder.rglob("*") if path.name in ("source", "solutions", "tests")]
     command = [sys.executable, "-m", "gan_course", "reset", "0.1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -67,6 +68,17 @@ def test_students_get_the_published_notebooks_and_no_solutions(tmp_path):
     teaching.export(folder)  # again: renewed, but for what was done in it
     assert (folder / "workbook" / "mine.txt").read_text() == "mine"
     assert not (folder / "notebooks" / "99_old.ipynb").exists()
+
+
+def test_students_notebooks_open_on_colab_where_their_folder_is_published(tmp_path, capsys):
+    command = ["export", str(tmp_path / "student"), "--publish"]
+    assert teaching.main([*command, "ada/a class"]) == 1
+    assert "REPO='ada/a class' is no repository" in capsys.readouterr().err
+    assert not (tmp_path / "student").exists()
+    assert teaching.main([*command, "ada/class", "--branch", "2026"]) == 0
+    text = (tmp_path / "student" / "notebooks" / "00_welcome.ipynb").read_text(encoding="utf-8")
+    assert "github/ada/class/blob/2026/notebooks/00_welcome.ipynb" in text
+    assert "https://github.com/ada/class" in text and "--branch=2026" in text
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):

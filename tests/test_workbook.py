@@ -450,6 +450,26 @@ def test_the_first_python_that_will_do_is_taken(tmp_path):
 
 
 @needs_make
+@pytest.mark.parametrize("value", ['a"; touch x; "', "a'; touch x; '", "`touch x`", "a b", "\\"])
+@pytest.mark.parametrize("goal", ["publish", "student"])
+def test_what_a_setting_holds_is_no_command(tmp_path, goal, value):
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nfor each; do echo "[$each]"; done\n', encoding="utf-8")
+    python.chmod(0o755)
+    for stamp in (".learner", ".dev"):
+        (tmp_path / ".venv" / stamp).touch()
+    command = ["make", goal, f"REPO={value}", f"BRANCH={value}"]
+    environment = {name: text for name, text in os.environ.items() if "MAKE" not in name}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert f"[--publish={value}]\n[--branch={value}]\n" in done.stdout, done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+@needs_make
 def test_an_unknown_tensorflow_is_refused(tmp_path):
     done = search(tmp_path, "TF=gpu", python3={})
     assert done.returncode

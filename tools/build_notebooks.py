@@ -5,6 +5,8 @@
     python tools/build_notebooks.py --check        fail if what is stored is out of date or altered
     python tools/build_notebooks.py --table        write README.md's lesson table and pictures
     python tools/build_notebooks.py --for-tests F  put notebooks to be tested into the folder F
+    python tools/build_notebooks.py --publish owner/name   say where on GitHub the course is
+    python tools/build_notebooks.py --unpublish            that it is nowhere
 
 A source, notebooks/source/NN_name.py, is in jupytext's percent format, without magics. It begins
 with what the lesson table says (under "jupyter:", where jupytext keeps it):
@@ -35,6 +37,11 @@ same notebook's stored run as {{name}} or {{name:.2f}}; {{minutes}} is the time 
 The last picture of a code cell tagged picture-NAME can be shown elsewhere: markdown cells hold it
 as ![words](attachment:NAME.png), and README.md as ![words](docs/pictures/NN_NAME.png), a file that
 --table writes.
+
+Where the course is published, published.json says, which --publish writes. Then the notebooks and
+the lesson table have Colab badges, the set-up cells clone the course on Colab, and README.md and
+CONTRIBUTING.md name the repository. Without the file, nothing points to a place that may not exist.
+None of this is part of a source, so stored runs are kept.
 """
 
 import argparse
@@ -51,7 +58,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jupytext
@@ -67,7 +74,7 @@ FOLDERS = {"learner": "notebooks", "solved": "notebooks/solutions"}
 RESULTS = "application/vnd.gan-course.results+json"
 NOT_RUN = "(not run yet)"
 MAX_BYTES = 3_000_000
-TABLE_BEGIN, TABLE_END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
+PUBLISHED = "published.json"
 METADATA = {
     "accelerator": "GPU",
     "colab": {"gpuType": "T4", "provenance": []},
@@ -91,11 +98,59 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True)
+class Home:
+    """Where the course is published: a repository on GitHub, as owner/name, and a branch or tag.
+
+    Raises:
+        BuildError: `repository` or `branch` cannot be one, or is written in another way.
+    """
+
+    repository: str
+    branch: str = "main"
+
+    def __post_init__(self):
+        owner, name = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", r"(?!\.{1,2}$)[\w.-]{1,100}(?<!\.git)"
+        if not re.fullmatch(f"{owner}/{name}", str(self.repository), re.ASCII):
+            raise BuildError(
+                f"REPO={self.repository!r} is no repository on GitHub: write owner/name without "
+                "https://github.com/ before it or .git after it, as in REPO=ada/gan-course"
+            )
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", str(self.branch), re.ASCII):
+            raise BuildError(
+                f"BRANCH={self.branch!r} is no branch that an address can hold: write a name of "
+                "letters, digits, '.', '_' and '-', as in BRANCH=main"
+            )
+
+    @property
+    def url(self):
+        """The repository's address."""
+        return f"https://github.com/{self.repository}"
+
+    def badge(self, name):
+        """Markdown that opens one notebook on Colab."""
+        colab = "https://colab.research.google.com"
+        address = f"{colab}/github/{self.repository}/blob/{self.branch}/{name}"
+        return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({address})"
+
+
+def find_home(root):
+    """Where the course says that it is published, or None if nowhere."""
+    path = root / PUBLISHED
+    if not path.exists():
+        return None
+    try:
+        return Home(**json.loads(path.read_text(encoding="utf-8")))
+    except (BuildError, ValueError, TypeError) as error:
+        raise BuildError(f"{PUBLISHED}: {error}; delete the file and publish anew") from None
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One source and the two notebooks that belong to it."""
 
     root: Path
     source: Path
+    home: Home | None = None
 
     def path(self, variant):
         """Where the notebook of one variant is stored."""
@@ -108,7 +163,8 @@ class Lesson:
 
 def find_lessons(root, numbers=()):
     """The lessons with these numbers or names, or all of them."""
-    lessons = [Lesson(root, path) for path in sorted((root / "notebooks/source").glob("*.py"))]
+    home, sources = find_home(root), sorted((root / "notebooks/source").glob("*.py"))
+    lessons = [Lesson(root, path, home) for path in sources]
     if not numbers:
         return lessons
     chosen = []
@@ -290,15 +346,45 @@ def attach_pictures(cell, notebook, name):
     return problems
 
 
-def finish(notebook, run, name):
+_ON_COLAB = """
+if course is None and "google.colab" in sys.modules:  # Colab opens the notebook alone
+    import os
+    import subprocess
+
+    course = Path("gan-course").resolve()
+    if not course.exists():
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}"]
+        subprocess.run([*clone, "{url}", str(course)], check=True)
+    os.chdir(course)
+"""
+
+
+def link_home(notebook, home, name):
+    """Gives the title a Colab badge, and the set-up cell what gets the course there."""
+    title, *_ = notebook.cells
+    setups = [cell for cell in code_cells(notebook) if "setup" in cell.metadata.get("tags", [])]
+    if title.cell_type != "markdown" or [c.source.count("\nassert course") for c in setups] != [1]:
+        raise BuildError(
+            f"{name} cannot be published: it needs a title cell, and one code cell tagged setup "
+            'in which a line begins with "assert course"'
+        )
+    heading, _, text = title.source.partition("\n")
+    title.source = "\n\n".join([heading, home.badge(name), text.lstrip("\n")]).rstrip()
+    clone = _ON_COLAB.format(url=home.url, branch=home.branch)
+    setups[0].source = setups[0].source.replace("\nassert course", f"{clone}assert course")
+
+
+def finish(notebook, run, lesson, variant):
     """Fills the placeholders and writes the notebook's own metadata; returns the problems."""
-    problems = []
+    name, problems = lesson.name(variant), []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source, unfilled = fill(cell.source, run, name)
             problems += unfilled
             if run:
                 problems += attach_pictures(cell, notebook, name)
+    if lesson.home:
+        link_home(notebook, lesson.home, name)
     notebook.metadata["gan_course"].update(run, cells_sha256=cells_sha256(notebook))
     return problems
 
@@ -376,7 +462,7 @@ def build(lesson, variant):
         run["executed_source_sha256"] = notebook.metadata["gan_course"]["source_sha256"]
         for cell, old in zip(code_cells(notebook), code_cells(stored), strict=True):
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
-    problems = finish(notebook, run, lesson.name(variant))
+    problems = finish(notebook, run, lesson, variant)
     return notebook, stored, reason, problems
 
 
@@ -413,6 +499,34 @@ def build_all(lessons):
     return problems
 
 
+def publish(root, home):
+    """Writes that the course is published at `home` (None: nowhere), and all that follows from it.
+
+    Everything is made before anything is written.
+
+    Raises:
+        BuildError: also if a notebook would lose the outputs that it has.
+    """
+    lessons, texts = [replace(each, home=home) for each in find_lessons(root)], {}
+    for lesson in lessons:
+        for variant in FOLDERS:
+            name = lesson.name(variant)
+            notebook, _, reason, problems = build(lesson, variant)
+            if reason not in ("", MISSING, NEVER_RUN):
+                problems = [f"{name} {reason}: make check says more; nothing was written"]
+            if problems:
+                raise BuildError("\n".join(problems))
+            texts[lesson.path(variant)] = to_text(notebook, name)
+    texts |= pages(root, lessons, home)
+    if home:
+        write_atomically(root / PUBLISHED, json.dumps(asdict(home), indent=2) + "\n")
+    else:
+        (root / PUBLISHED).unlink(missing_ok=True)
+    for path, text in texts.items():
+        write_atomically(path, text)
+    print(f"published at {home.url}, branch {home.branch}" if home else "published nowhere")
+
+
 # --- running --------------------------------------------------------------------------------------
 
 
@@ -429,7 +543,7 @@ def execute_all(lessons, timeout):
             print(f"{name}: running", flush=True)
             notebook = from_source(lesson, variant)
             run = execute(notebook, lesson, variant, timeout)
-            problems += finish(notebook, run, name)
+            problems += finish(notebook, run, lesson, variant)
             print(f"{name}: ran in {run['minutes']} min", flush=True)
             done.append((to_text(notebook, name), lesson.path(variant), name))
         for text, path, name in done:
@@ -598,8 +712,9 @@ def check_all(root, lessons):
             if path.stem not in sources:
                 problems.append(f"{folder}/{path.name} has no source in notebooks/source/")
     try:
-        if table_in_readme(root) != (root / "README.md").read_text(encoding="utf-8"):
-            problems.append("README.md: the lesson table is not that of the stored runs (--table)")
+        for path, text in pages(root, find_lessons(root), find_home(root)).items():
+            if path.read_text(encoding="utf-8") != text:
+                problems.append(f"{path.name}: what stands between its marks is old (--table)")
         for path, picture in pictures_in_readme(root).items():
             if not path.exists() or path.read_bytes() != picture:
                 problems.append(f"docs/pictures/{path.name} is not that of a stored run (--table)")
@@ -644,18 +759,17 @@ def for_tests(lessons, folder):
         for stale in target.glob("*.ipynb"):
             stale.unlink()
         for lesson in lessons:
-            text, reason = published(lesson, variant)
+            text, reason = published(lesson, variant, lesson.home)
             if reason:
                 print(f"{lesson.name(variant)} {reason}: testing a fresh build of it instead")
             write_atomically(target / lesson.path(variant).name, text)
 
 
-def published(lesson, variant):
-    """A notebook's text as it was published, and why it is a fresh build instead ("" if not)."""
-    reason = why_not_published(lesson, variant)
-    if reason:
-        return nbformat.writes(without_outputs(lesson, variant)), reason
-    return lesson.path(variant).read_text(encoding="utf-8"), ""
+def published(lesson, variant, home):
+    """A notebook as published at `home`, and why it is a fresh build instead ("" if not)."""
+    reason, there = why_not_published(lesson, variant), replace(lesson, home=home)
+    notebook = without_outputs(there, variant) if reason else build(there, variant)[0]
+    return to_text(notebook, lesson.name(variant)), reason
 
 
 def why_not_published(lesson, variant):
@@ -672,27 +786,47 @@ def why_not_published(lesson, variant):
 def without_outputs(lesson, variant):
     """A fresh build in which there are no outputs to compare with."""
     notebook = from_source(lesson, variant)
-    finish(notebook, {}, lesson.name(variant))
+    finish(notebook, {}, lesson, variant)
     for cell in notebook.cells:
         if "tags" in cell.metadata:
             cell.metadata.tags = [tag for tag in cell.metadata.tags if tag != "nbval-check-output"]
     return notebook
 
 
-# --- the lesson table -----------------------------------------------------------------------------
+# --- the pages beside the notebooks --------------------------------------------------------------
 
 
-def table_in_readme(root):
-    """README.md with the lesson table between its two marks renewed."""
-    readme = root / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    if not 0 <= text.find(TABLE_BEGIN) < text.find(TABLE_END):
-        raise BuildError(f"README.md has no place for the lesson table: {TABLE_BEGIN} {TABLE_END}")
-    before, rest = text.split(TABLE_BEGIN, 1)
-    after = rest.split(TABLE_END, 1)[1]
-    rows = [row(lesson) for lesson in find_lessons(root)]
+def renew(page, text, mark, lines):
+    """A page's text with these lines between its two marks."""
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    if not 0 <= text.find(begin) < text.find(end):
+        raise BuildError(f"{page} has no place for its {mark}: {begin} {end}")
+    before, rest = text.split(begin, 1)
+    return before + "\n".join([begin, *lines, end]) + rest.split(end, 1)[1]
+
+
+def pages(root, lessons, home):
+    """README.md and CONTRIBUTING.md as they should be: a dict from their paths to their texts."""
     head = "| lesson | what you can do after it | minutes | measured result |\n|---|---|---|---|"
-    return before + "\n".join([TABLE_BEGIN, head, *rows, TABLE_END]) + after
+    begin, report = [], []
+    if home:
+        branch = "" if home.branch == "main" else f"--branch {home.branch} "
+        begin = [
+            "To try a lesson in a browser, click its badge in the table below. The whole course:\n",
+            f"```\ngit clone {branch}{home.url}\ncd {home.repository.split('/')[1]}\n```",
+        ]
+        report = [f"Open an issue at <{home.url}/issues>."]
+    texts = {}
+    for name, marked in {
+        "README.md": {"home": begin, "lessons": [head, *map(row, lessons)]},
+        "CONTRIBUTING.md": {"home": report},
+    }.items():
+        path = root / name
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for mark, lines in marked.items():
+            text = renew(name, text, mark, lines)
+        texts[path] = text
+    return texts
 
 
 _IN_README = re.compile(r"docs/pictures/((\d\d)_([\w-]+)\.(png|gif))")
@@ -713,8 +847,9 @@ def pictures_in_readme(root):
 
 
 def write_table(root):
-    """Renews what README.md shows of the stored runs: the lesson table, and the pictures."""
-    write_atomically(root / "README.md", table_in_readme(root))
+    """Renews what the pages show: the lesson table, where the course is, and pictures."""
+    for path, text in pages(root, find_lessons(root), find_home(root)).items():
+        write_atomically(path, text)
     for path, picture in pictures_in_readme(root).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
@@ -733,6 +868,8 @@ def row(lesson):
     if problems:
         raise BuildError(problems[0])
     link = f"[{lesson.source.stem[:2]} {about['title']}]({lesson.name('learner')})"
+    if lesson.home:
+        link += f" {lesson.home.badge(lesson.name('learner'))}"
     cells = [link, about["outcome"], run.get("minutes", NOT_RUN), result]
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
@@ -753,6 +890,9 @@ def parse(arguments):
     action.add_argument("--check", action="store_true", help="fail if anything stored is off")
     action.add_argument("--table", action="store_true", help="write README.md's lesson table")
     action.add_argument("--for-tests", type=Path, metavar="FOLDER", help="notebooks to be tested")
+    action.add_argument("--publish", metavar="REPO", help="owner/name, where on GitHub it all is")
+    action.add_argument("--unpublish", action="store_true", help="point to no place any more")
+    parser.add_argument("--branch", default="main", help="of --publish; default: main")
     return parser.parse_args(arguments)
 
 
@@ -761,8 +901,11 @@ def main(arguments=None):
     options = parse(arguments)
     root = options.root.resolve()
     try:
-        lessons = find_lessons(root, options.lessons)
         problems = []
+        if options.publish is not None or options.unpublish:
+            publish(root, None if options.unpublish else Home(options.publish, options.branch))
+            return 0
+        lessons = find_lessons(root, options.lessons)
         if options.check:
             problems = check_all(root, lessons)
         elif options.table:

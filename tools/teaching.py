@@ -69,12 +69,17 @@ it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backu
 FILES = ("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md")
 COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
 MAINTENANCE = (
-    "test|fuzz|notebooks|run-notebooks|bench|check|lint|update|lock|student|grade|[.]venv/[.]dev"
+    "test|test-colab|fuzz|notebooks|run-notebooks|bench|check|lint|update|lock|publish|unpublish"
+    "|student|grade|[.]venv/[.]dev"
 )
 
 
-def export(folder, root=ROOT):
-    """Writes what students need into `folder`; what a student did in its workbook/ stays."""
+def export(folder, root=ROOT, home=None):
+    """Writes what students need into `folder`; what a student did in its workbook/ stays.
+
+    Its notebooks open on Colab if `home`, a builder.Home, says where the folder will be published:
+    not where this course is, which has the solutions.
+    """
     readme = folder / "README.md"
     ours = readme.exists() and readme.read_text(encoding="utf-8") == README
     if folder.exists() and any(folder.iterdir()) and not ours:
@@ -86,7 +91,7 @@ def export(folder, root=ROOT):
         shutil.copyfile(root / name, folder / name)
     lessons = builder.find_lessons(root)
     for lesson in lessons:
-        text, reason = builder.published(lesson, "learner")
+        text, reason = builder.published(lesson, "learner", home)
         if reason:
             print(f"{lesson.name('learner')} {reason}: a fresh build of it goes out instead")
         write_atomically(folder / "notebooks" / lesson.path("learner").name, text)
@@ -427,6 +432,8 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
     exporting = commands.add_parser("export", help="write a folder for students")
     exporting.add_argument("folder", type=Path)
+    exporting.add_argument("--publish", metavar="REPO", help="owner/name, where the folder will be")
+    exporting.add_argument("--branch", default="main", help="of --publish; default: main")
     grading = commands.add_parser("grade", help="grade notebooks")
     grading.add_argument("folder", type=Path, help="a notebook, or a folder of them")
     grading.add_argument("--csv", type=Path, default=ROOT / "build" / "grades.csv")
@@ -435,7 +442,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         if options.command == "export":
-            export(options.folder)
+            home = builder.Home(options.publish, options.branch) if options.publish else None
+            export(options.folder, home=home)
         else:
             grade(options.folder, options.csv, options.cell_seconds, options.notebook_seconds)
     except (TeachingError, builder.BuildError, OSError) as error:
