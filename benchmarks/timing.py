@@ -70,6 +70,6 @@ def peak_megabytes():
     """
     status = Path("/proc/self/status")
     if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1)) / 1e3
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text("ascii")).group(1)) / 1e3
     memory = psutil.Process().memory_info()
     return getattr(memory, "peak_wset", memory.rss) / 1e6

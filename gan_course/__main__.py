@@ -51,8 +51,7 @@ def parse(arguments):
 
 def main(arguments=None):
     """Runs one command and returns its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a Windows console may not know every character
+    runtime.print_anything()
     options, rest = parse(arguments)
     commands = {
         "lab": lambda: workbook.lab(rest),

@@ -63,13 +63,19 @@ def quiet_logs():
     tf.get_logger().setLevel("ERROR")
 
 
+def print_anything():
+    """Let `print` write "?" for a character that a console, such as Windows', does not know."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+
+
 @contextlib.contextmanager
 def _native_stderr_dropped():
     """Send what compiled code writes to standard error nowhere."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
+        with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:

@@ -68,6 +68,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from gan_course import runtime  # noqa: E402
 from gan_course.workbook import cells_sha256, write_atomically  # noqa: E402
 
 FOLDERS = {"learner": "notebooks", "solved": "notebooks/solutions"}
@@ -898,6 +899,7 @@ def parse(arguments):
 
 def main(arguments=None):
     """Does what the command line says; 1 if there are problems."""
+    runtime.print_anything()
     options = parse(arguments)
     root = options.root.resolve()
     try:

@@ -28,6 +28,7 @@ from pathlib import Path
 import build_notebooks as builder
 from build_notebooks import ROOT
 
+from gan_course import runtime
 from gan_course.workbook import write_atomically
 
 RUNNER = Path(__file__).with_name("grade_runner.py")
@@ -426,6 +427,7 @@ def print_table(counts):
 
 def main(arguments=None):
     """Does what the command line says; 1 if that cannot be done."""
+    runtime.print_anything()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

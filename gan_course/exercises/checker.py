@@ -549,7 +549,7 @@ def _alone(file, patience=5.0):
             flock(stream, LOCK_EX | LOCK_NB)
 
     deadline = time.monotonic() + patience
-    with open(file.with_suffix(".lock"), "a") as stream:
+    with open(file.with_suffix(".lock"), "ab") as stream:
         while time.monotonic() < deadline:
             try:
                 lock(stream)
