@@ -721,6 +721,14 @@ def _version_folders(name):
 
 def _import_tfds():
     import tensorflow_datasets as tfds
+
+    if not hasattr(tfds, "builder_from_directory"):  # it only logs that a part cannot be imported
+        raise DatasetUnavailable(
+            "TensorFlow Datasets does not work here, since another package does not fit it (often "
+            "protobuf or tensorflow-metadata; its own words are in the log). Install the tested "
+            "versions: `pip install -r requirements.txt -c constraints.txt`.\n"
+            'Or use the embedded digits: data.load("digits"), or fallback="digits" in this call.'
+        )
     from tensorflow_datasets.core.utils import gcs_utils
 
     # Some versions ask a cloud bucket first, and without a network keep asking for minutes.

@@ -296,8 +296,8 @@ def test_embedded_digits_are_real_digits_in_mnist_s_geometry():
     images = np.concatenate([train.images, test.images])[..., 0]
     assert images.dtype == np.float32
     center = images[:, 4:-4, 4:-4]
-    outside = images.sum() - center.sum()
-    assert outside == -(28 * 28 - 20 * 20) * len(images)  # the frame of 4 pixels is all -1
+    framed = np.pad(center, ((0, 0), (4, 4), (4, 4)), constant_values=-1)
+    np.testing.assert_array_equal(images, framed)  # a frame of 4 pixels is all -1
     assert (images.max(axis=(1, 2)) > 0.8).all()
     # Seen through 5 x 5 and 2 x 2 blocks they are still the pictures that they came from.
     coarse = center.reshape(-1, 4, 5, 4, 5).mean((2, 4)).reshape(-1, 16)
@@ -698,6 +698,16 @@ def test_a_cache_folder_that_cannot_be_made_is_a_warning(copy, tmp_path, monkeyp
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.warns(UserWarning, match="cache folder"):
         assert len(data.load("mnist")) == 40
+
+
+def test_where_tfds_itself_does_not_work_no_copy_is_called_damaged(copy, monkeypatch, capsys):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.delattr(tfds, "builder_from_directory")
+    with pytest.raises(data.DatasetUnavailable, match="another package does not fit it"):
+        data.load("mnist")
+    assert data.load("mnist", fallback="digits").name == "digits"
+    assert "Install the tested versions" in capsys.readouterr().out
 
 
 def test_an_interrupted_cache_write_leaves_no_file(copy, monkeypatch):
