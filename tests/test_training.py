@@ -1380,6 +1380,7 @@ def test_weights_in_a_pickle_are_refused(tmp_path):
             if name != "model.weights.h5":
                 archive.writestr(name, part)
         archive.writestr("model.weights.npz", pickled.getvalue())
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    # NumPy refuses each array; Keras 3.13 tries all of them, and says what could not be loaded.
+    with pytest.raises(ValueError, match=r"allow_pickle=False|objects could not be loaded"):
         keras.saving.load_model(tmp_path / "gan.keras")
     assert not (tmp_path / "trapped").exists()
