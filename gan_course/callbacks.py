@@ -65,6 +65,18 @@ class SampleGrid(keras.callbacks.Callback):
         """The frames as an animated GIF, see `plots.film`."""
         return plots.film(self.frames, seconds, scale)
 
+    def scrub(self, scale=2):
+        """The frames with a slider over the epochs, the last one shown first: a `plots.Panel`.
+
+        Raises:
+            ValueError: before training, when there are none.
+        """
+        if not self.frames:
+            raise ValueError("There are no pictures to look at yet. Train first.")
+        frames = dict(zip(self.epochs, self.frames, strict=True))
+        start = {"epoch": self.epochs[-1]}
+        return plots.Panel(lambda epoch: frames[epoch], scale, start, epoch=self.epochs)
+
     def _images(self):
         return self.model.generate_evenly(self.count, self.seed)
 

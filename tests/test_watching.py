@@ -119,12 +119,24 @@ def test_a_panel_shows_what_its_sliders_say():
 
 
 def test_a_panel_comes_with_its_first_picture(monkeypatch):
-    panel = plots.Panel(lambda digit: np.full((3, 2), digit, np.uint8), digit=[4, 9])
+    def draw(digit):
+        return np.full((3, 2), digit, np.uint8)
+
+    bundle = plots.Panel(draw, digit=[4, 9])._repr_mimebundle_()
+    assert bundle["image/png"] == plots.Panel(draw, digit=[4, 9]).picture(digit=4)
+    panel = plots.Panel(draw, start={"digit": 9}, digit=[4, 9])
     bundle = panel._repr_mimebundle_()
-    assert bundle["image/png"] == panel.picture(digit=4)
+    assert bundle["image/png"] == panel.picture(digit=9)
+    assert panel.widget().children[0].value == 9
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
     monkeypatch.setitem(sys.modules, "ipywidgets", None)  # not installed
     assert set(panel._repr_mimebundle_()) == {"text/plain", "image/png"}
+
+
+@pytest.mark.parametrize("start", [{"digit": 5}, {"size": 4}])
+def test_a_panel_begins_with_one_of_its_choices(start):
+    with pytest.raises(ValueError, match="start must name arguments of draw and values of theirs"):
+        plots.Panel(lambda digit: None, start=start, digit=[4, 9])
 
 
 @pytest.mark.parametrize("choices", [{}, {"digit": []}])
@@ -154,6 +166,12 @@ def test_sample_grid_keeps_one_noise_and_every_second_frame():
     assert np.array_equal(grid.frames[-1], plots.tile(gan.generate(4, seed=0), 2))
     assert not np.array_equal(grid.frames[0], grid.frames[-1])
     assert Image.open(io.BytesIO(grid.film().data)).size == (14, 14)
+    slider, image = grid.scrub(scale=1).widget().children
+    assert list(slider.options) == [0, 2, 4, 5] and slider.value == 5
+    slider.value = 0
+    assert np.array_equal(Image.open(io.BytesIO(bytes(image.value))), start)
+    with pytest.raises(ValueError, match="Train first"):
+        callbacks.SampleGrid().scrub()
 
 
 def test_watching_does_not_change_the_training():
