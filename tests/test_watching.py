@@ -332,6 +332,65 @@ def test_a_diverged_gan_scores_nan_and_the_best_weights_come_back():
     assert np.isfinite(gan.generate(30)).all()
 
 
+# TensorBoard's files
+
+
+def test_tensorboard_gets_losses_scores_and_pictures(tmp_path, written):
+    gan, grid = scoring_gan(), callbacks.SampleGrid(count=4, columns=2, every=2)
+    shown = callbacks.SampleGrid(count=4, columns=2)
+    board = callbacks.TensorBoard(tmp_path / "first", grid)
+    watch = [frechet_score(), board, shown]
+    history = gan.fit(BATCHES, epochs=3, callbacks=watch, verbose=0).history
+    found = written(tmp_path / "first")
+    pictures = found.pop(("pictures", "images"))
+    assert list(pictures) == [0, 2, 3]  # before, every second one, and the last
+    for step, picture in pictures.items():
+        assert np.array_equal(picture, shown.frames[step])
+    assert set(found) == {(name, "scalars") for name in history} and "val_fid" in history
+    for (name, _), values in found.items():
+        assert list(values) == [1, 2, 3]
+        assert np.array_equal([*values.values()], np.float32(history[name]))
+
+
+def test_tensorboard_shows_by_itself_what_sample_grid_shows(tmp_path, written):
+    gan, shown = tiny_gan(), callbacks.SampleGrid()
+    gan.fit(IMAGES, epochs=1, callbacks=[shown, callbacks.TensorBoard(tmp_path)], verbose=0)
+    pictures = written(tmp_path)["pictures", "images"]
+    assert np.array_equal(list(pictures.values()), shown.frames)
+
+
+def test_tensorboard_draws_no_points(tmp_path, written):
+    generator, discriminator = models.mlp_generator(2, (4,), (2,)), models.mlp_discriminator((2,))
+    gan = training.GAN(generator, discriminator, latent_dim=2)
+    gan.compile()
+    points = tf.data.Dataset.from_tensors(np.zeros((4, 2), "float32"))
+    gan.fit(points, epochs=1, callbacks=[callbacks.TensorBoard(tmp_path)], verbose=0)
+    assert {kind for _, kind in written(tmp_path)} == {"scalars"}
+
+
+def test_tensorboard_reads_its_files(tmp_path):
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    gan = tiny_gan()
+    gan.fit(IMAGES, epochs=2, callbacks=[callbacks.TensorBoard(tmp_path)], verbose=0)
+    events = reading.EventAccumulator(str(tmp_path))
+    events.Reload()
+    kinds = {
+        name: events.SummaryMetadata(name).plugin_data.plugin_name
+        for name in events.Tags()["tensors"]
+    }
+    assert kinds["pictures"] == "images" and kinds["g_loss"] == "scalars"
+    assert [event.step for event in events.Tensors("pictures")] == [0, 1, 2]
+
+
+def test_tensorboard_refuses_other_pictures(tmp_path):
+    with pytest.raises(ValueError, match=r"pictures must be a SampleGrid .* came list"):
+        callbacks.TensorBoard(tmp_path, [1])
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        board = callbacks.TensorBoard(tmp_path / "file")
+        tiny_gan().fit(IMAGES, epochs=1, callbacks=[board], verbose=0)
+
+
 # HealthMonitor: each problem in a run that is made to have it.
 
 NOISE = np.random.default_rng(0).normal(0, 0.3, (64, 3, 3, 1)).clip(-1, 1).astype("float32")
