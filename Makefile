@@ -71,8 +71,9 @@ bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one)
 check: lint ## lint, and see that the stored notebooks are true to their sources
 	@$(BUILD) --check
 
-lint: .venv/.dev ## check the code's style
+lint: .venv/.dev ## check the code's style, and the spelling of everything
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib *.md docs data/README.md notebooks/source gan_course tools tests benchmarks
 
 doctor: .venv/.learner ## check this machine, and say what to do about what is wrong
 	@$(PY) -m gan_course doctor
