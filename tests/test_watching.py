@@ -1,6 +1,7 @@
 """What one sees: grids, curves, films, interpolations, and pictures while a GAN trains."""
 
 import io
+import itertools
 import sys
 
 import keras
@@ -82,6 +83,54 @@ def test_image_grid_shows_the_tiled_sheet():
     images = np.random.default_rng(0).uniform(-1, 1, (4, 3, 3, 1))
     axes = plots.image_grid(images, "four", columns=4)
     assert np.array_equal(axes.images[0].get_array(), plots.tile(images, 4))
+
+
+def test_figures_are_opaque_so_that_dark_pages_show_them_too():
+    plots.use_style()
+    for axes in (
+        plots.loss_curves({"d_loss": [1.0, 0.9], "g_loss": [1.0, 1.2]}),
+        plots.image_grid(np.zeros((2, 40, 40, 1)), "black"),
+    ):
+        buffer = io.BytesIO()
+        axes.figure.savefig(buffer, format="png")
+        pixels = np.asarray(Image.open(buffer).convert("RGBA"))
+        assert (pixels[..., 3] == 255).all()
+        assert (pixels[0, 0, :3] == 255).all()  # text and axes are black
+        matplotlib.pyplot.close(axes.figure)
+
+
+# What those see who lack one kind of cones: Machado et al. 2009, for linear RGB; and XYZ of that.
+WITHOUT = {
+    "long": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "medium": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "short": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+XYZ = [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+
+
+def in_lab(color, seen=((1, 0, 0), (0, 1, 0), (0, 0, 1))):
+    """The color in CIELAB, where 2 is a difference that one just sees."""
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = XYZ @ np.clip(seen @ linear, 0, 1) / np.sum(XYZ, axis=1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * 841 / 108 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_the_conversion_to_lab():
+    assert in_lab("#FFFFFF") == pytest.approx([100, 0, 0], abs=0.01)
+    assert in_lab("#FF0000") == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
+    red, green = (in_lab(color, WITHOUT["medium"]) for color in ("#C06000", "#708000"))
+    assert np.linalg.norm(red - green) < np.linalg.norm(in_lab("#C06000") - in_lab("#708000")) / 3
+
+
+@pytest.mark.parametrize("cones", WITHOUT)
+def test_colors_are_told_apart_without_one_kind_of_cones(cones):
+    colors = {**plots.COLORS, "page": "#FFFFFF"}
+    for pair in itertools.combinations(colors, 2):
+        one, other = (in_lab(colors[name], WITHOUT[cones]) for name in pair)
+        least = 9 if pair == ("other", "muted") else 15  # those two have other lines, too
+        assert np.linalg.norm(one - other) > least, pair
 
 
 def test_interpolation_is_a_straight_line():
