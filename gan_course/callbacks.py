@@ -11,13 +11,14 @@ import numpy as np
 import scipy.spatial
 import tensorflow as tf
 
-from gan_course import checks, metrics, plots
+from gan_course import checks, metrics, plots, runtime
 from gan_course.checkpoints import Resume
 
 __all__ = [
     "Finding",
     "FrechetScore",
     "HealthMonitor",
+    "Progress",
     "Resume",
     "SampleGrid",
     "TensorBoard",
@@ -144,6 +145,41 @@ class TranslationGrid(SampleGrid):
         rows = [self.images, made, self.model.translate(made, back)]
         channels = max(row.shape[-1] for row in rows)  # gray images beside colored ones
         return np.concatenate([np.broadcast_to(r, (*r.shape[:3], channels)) for r in rows])
+
+
+class Progress(keras.callbacks.Callback):
+    """Say in a notebook how far a training is and how long it still takes, see `ProgressLine`.
+
+    For trainings that show nothing else: `verbose=1` leaves a line for each epoch.
+
+    Args:
+        what: what is trained, in words.
+
+    Example:
+        gan.fit(batches, epochs=50, callbacks=[callbacks.Progress("R1")], verbose=0)
+    """
+
+    def __init__(self, what="training"):
+        super().__init__()
+        self.what, self._line = what, None
+
+    def on_train_begin(self, logs=None):
+        self._line = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._line is None:
+            self._line = runtime.ProgressLine(self.what, epoch / self.params["epochs"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps, epochs = self.params.get("steps"), self.params["epochs"]
+        if steps:  # else the data has an end that is not known before the first epoch is over
+            where = f"epoch {self._epoch + 1} of {epochs}"
+            self._line.show((self._epoch + (batch + 1) / steps) / epochs, where)
+
+    def on_train_end(self, logs=None):
+        if self._line is not None:
+            self._line.end()
 
 
 class TensorBoard(keras.callbacks.Callback):

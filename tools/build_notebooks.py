@@ -554,7 +554,12 @@ def clean(notebook, root, name):
                 output.text = "".join(line for line in lines if not _NOISE.match(line))
             # A bar or a slider is stored as its text: without a kernel it could not be drawn.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        cell.outputs = [output for output in cell.outputs if output.get("text", "-")]
+        over = {"text/plain": ""}  # what is left of a line that told the progress
+        cell.outputs = [
+            output
+            for output in cell.outputs
+            if output.get("text", "-") and output.get("data") != over
+        ]
         for text in output_texts(cell.outputs):
             for path in private:
                 if path in text:
