@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_course import callbacks, data, metrics, runtime
+from gan_course import callbacks, data, metrics, models, runtime, training
 
 
 def test_budget_follows_the_environment(monkeypatch):
@@ -96,20 +96,31 @@ def test_progress_is_not_shown_where_nobody_waits(where, monkeypatch, capsys):
     assert notebook.lines == [] and not capsys.readouterr().out
 
 
-def test_a_training_says_how_far_it_is(monkeypatch):
+@pytest.mark.parametrize("batches", ["finite", "endless"])
+def test_a_training_says_how_far_it_is(batches, monkeypatch):
     notebook = Notebook(monkeypatch)
-    watch = callbacks.Progress("R1")
-    watch.set_params({"epochs": 4, "steps": 10})
-    watch.on_train_begin()
-    for epoch in (2, 3):  # it goes on where it was interrupted
-        watch.on_epoch_begin(epoch)
-        for batch in range(10):
-            notebook.now += 0.5
-            watch.on_train_batch_end(batch)
-    watch.on_train_end()
-    assert notebook.lines[0] == "R1: epoch 3 of 4, about 7 s left"
-    assert notebook.lines[-2:] == ["R1: epoch 4 of 4, about 0 s left", ""]
-    assert len(notebook.lines) == 9
+
+    class Wait(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            notebook.now += 1
+
+    generator, discriminator = models.mlp_generator(2, (4,), (2,)), models.mlp_discriminator((2,))
+    gan = training.GAN(generator, discriminator, latent_dim=2)
+    gan.compile(steps_per_execution=2)
+    points = tf.data.Dataset.from_tensors(np.zeros((4, 2), "float32")).repeat(8)
+    steps = {"steps_per_epoch": 8} if batches == "endless" else {}
+    points = points.repeat() if steps else points
+    watch = [Wait(), callbacks.Progress("R1")]
+    gan.fit(points, epochs=4, initial_epoch=2, callbacks=watch, verbose=0, **steps)  # goes on
+    assert notebook.lines == [
+        "R1: epoch 3 of 4, about 5 s left",
+        "R1: epoch 3 of 4, about 4 s left",
+        "R1: epoch 4 of 4, about 3 s left",
+        "R1: epoch 4 of 4, about 2 s left",
+        "R1: epoch 4 of 4, about 1 s left",
+        "R1: epoch 4 of 4, about 0 s left",
+        "",
+    ]
 
 
 def test_metrics_say_how_far_they_are(monkeypatch):
