@@ -4,6 +4,7 @@
 #                            tensorflow[and-cuda]; auto: as before, else cuda if Linux has an
 #                            NVIDIA GPU, else plain
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
+#   SET="STEPS=500"          other settings for `make run`; a text in quotes: SET="DATASET='digits'"
 #   BENCH=metrics_speed      the benchmark to run
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
@@ -12,7 +13,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test fuzz notebooks run-notebooks bench check lint doctor progress reset update student grade lock clean
+.PHONY: FORCE help lab test fuzz notebooks run-notebooks run bench check lint doctor progress reset update student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -55,6 +56,12 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 	@$(BUILD) --execute $(LESSON)
 	@$(BUILD) --table
 
+# By the environment, since values may have quotes.
+run: export SETTINGS = $(SET)
+run: .venv/.dev ## run a lesson with other settings, LESSON=02 SET="STEPS=500", into build/runs
+	@$(PY) tools/run_lesson.py "$(or $(LESSON),$(error LESSON=02 names the lesson to run))" \
+		"$$SETTINGS"
+
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
 	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \
 			guidelines stabilizers mode_collapse stacked_mnist conditional rare_classes cycle_speed \
@@ -64,8 +71,9 @@ bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one)
 check: lint ## lint, and see that the stored notebooks are true to their sources
 	@$(BUILD) --check
 
-lint: .venv/.dev ## check the code's style
+lint: .venv/.dev ## check the code's style, and the spelling of everything
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib *.md docs data/README.md notebooks/source gan_course tools tests benchmarks
 
 doctor: .venv/.learner ## check this machine, and say what to do about what is wrong
 	@$(PY) -m gan_course doctor

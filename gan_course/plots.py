@@ -12,7 +12,7 @@ COLORS = {
     "fake": "#D55E00",  # vermilion: generated data, and the generator's side
     "theory": "#000000",
     "other": "#009E73",
-    "muted": "#7F7F7F",
+    "muted": "#7F7F7F",  # close to "other" for the color-blind: in one figure, by other lines, too
 }
 _STYLE = {
     "figure.dpi": 80,
