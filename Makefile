@@ -6,6 +6,7 @@
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
 #   SET="STEPS=500"          other settings for `make run`; a text in quotes: SET="DATASET='digits'"
 #   BENCH=metrics_speed      the benchmark to run
+#   CHROMIUM=/path/to/it     the browser for browser-test, if that is not the first one found
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
 # Written for GNU make 3.81 (the one of macOS) and newer, and for any POSIX shell.
@@ -13,7 +14,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test fuzz notebooks run-notebooks run bench check lint doctor progress reset update student grade lock clean
+.PHONY: FORCE help lab test browser-test fuzz notebooks run-notebooks run bench check lint doctor progress reset update student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -42,6 +43,10 @@ lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install e
 test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(BUILD) --for-tests build/notebooks
 	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+# The script says where the browser comes from, and what is tried.
+browser-test: .venv/.dev ## run the lessons in JupyterLab in a real browser (LESSON="00 01": these)
+	@LESSON="$(LESSON)" CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -q tools/browser_test.py
 
 # A short version, the same cases each time, is part of the tests.
 fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a training 100 times (10 minutes)

@@ -69,7 +69,7 @@ it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backu
 FILES = ("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md")
 COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
 MAINTENANCE = (
-    "test|fuzz|notebooks|run-notebooks|run|bench|check|lint|update|lock|student|grade|"
+    "test|browser-test|fuzz|notebooks|run-notebooks|run|bench|check|lint|update|lock|student|grade|"
     "[.]venv/[.]dev"
 )
 
