@@ -6,6 +6,7 @@
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
 #   SET="STEPS=500"          other settings for `make run`; a text in quotes: SET="DATASET='digits'"
 #   BENCH=metrics_speed      the benchmark to run
+#   JOBS=2                   how many processes run the tests; each needs 1.5 GB of memory
 #   CHROMIUM=/path/to/it     the browser for browser-test, if that is not the first one found
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
@@ -42,7 +43,8 @@ lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install e
 # train briefly, and those in solutions/ to accept nothing but right answers.
 test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(BUILD) --for-tests build/notebooks
-	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+	@$(PY) -m pytest -q tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		-n $(or $(JOBS),2) --dist loadscope
 
 # The script says where the browser comes from, and what is tried.
 browser-test: .venv/.dev ## run the lessons in JupyterLab in a real browser (LESSON="00 01": these)
