@@ -4,7 +4,10 @@
 #                            tensorflow[and-cuda]; auto: as before, else cuda if Linux has an
 #                            NVIDIA GPU, else plain
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
+#   SET="STEPS=500"          other settings for `make run`; a text in quotes: SET="DATASET='digits'"
 #   BENCH=metrics_speed      the benchmark to run
+#   JOBS=2                   how many processes run the tests; each needs 1.5 GB of memory
+#   CHROMIUM=/path/to/it     the browser for browser-test, if that is not the first one found
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
 #   REPO=owner/name          where on GitHub the course is, or the students' folder;
@@ -14,7 +17,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help lab test test-colab fuzz notebooks run-notebooks bench check lint doctor progress reset update publish unpublish student grade lock clean
+.PHONY: FORCE help lab test test-colab browser-test fuzz notebooks run-notebooks run bench check lint doctor progress reset update publish unpublish student grade lock clean
 
 ifeq ($(OS),Windows_NT)
 $(error This Makefile is for Linux, macOS and WSL; README.md has the lines for Windows)
@@ -40,17 +43,18 @@ help:
 lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install everything)
 	@$(PY) -m gan_course lab $(LAB)
 
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+TESTS := tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	-n $(or $(JOBS),2) --dist loadscope
 # One run of pytest, so that its last line counts everything. conftest.py tells the notebooks to
 # train briefly, and those in solutions/ to accept nothing but right answers.
 test: .venv/.dev ## run all tests, and all notebooks with short trainings
 	@$(BUILD) --for-tests build/notebooks
-	@$(PY) -m pytest -q tests build/notebooks $(NBVAL)
+	@$(PY) -m pytest -q $(TESTS)
 
 # The environment is another one than .venv, with the newest Python that the course can use.
 test-colab: build/colab-env/.ready ## run all tests with the versions that Google Colab has
 	@build/colab-env/bin/python tools/build_notebooks.py --for-tests build/notebooks
-	@build/colab-env/bin/python -m pytest -q tests build/notebooks $(NBVAL)
+	@build/colab-env/bin/python -m pytest -q $(TESTS)
 build/colab-env/.ready: requirements.txt requirements-dev.txt constraints-colab.txt
 	@set -e; folder=build/colab-env; rm -rf $$folder; mkdir -p $$folder; \
 	for candidate in "$$PYTHON" python3.13 python3.12 python3.11 python3 python; do \
@@ -66,6 +70,10 @@ build/colab-env/.ready: requirements.txt requirements-dev.txt constraints-colab.
 		-r $$folder/requirements-dev.txt; \
 	touch $@
 
+# The script says where the browser comes from, and what is tried.
+browser-test: .venv/.dev ## run the lessons in JupyterLab in a real browser (LESSON="00 01": these)
+	@LESSON="$(LESSON)" CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -q tools/browser_test.py
+
 # A short version, the same cases each time, is part of the tests.
 fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a training 100 times (10 minutes)
 	@GAN_COURSE_FUZZ=1 GAN_COURSE_KILLS=100 $(PY) -m pytest -q tests/test_fuzz.py \
@@ -79,6 +87,12 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 	@$(BUILD) --execute $(LESSON)
 	@$(BUILD) --table
 
+# By the environment, since values may have quotes.
+run: export SETTINGS = $(SET)
+run: .venv/.dev ## run a lesson with other settings, LESSON=02 SET="STEPS=500", into build/runs
+	@$(PY) tools/run_lesson.py "$(or $(LESSON),$(error LESSON=02 names the lesson to run))" \
+		"$$SETTINGS"
+
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
 	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \
 			guidelines stabilizers mode_collapse stacked_mnist conditional rare_classes cycle_speed \
@@ -88,8 +102,9 @@ bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one)
 check: lint ## lint, and see that the stored notebooks are true to their sources
 	@$(BUILD) --check
 
-lint: .venv/.dev ## check the code's style
+lint: .venv/.dev ## check the code's style, and the spelling of everything
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib *.md docs data/README.md notebooks/source gan_course tools tests benchmarks
 
 doctor: .venv/.learner ## check this machine, and say what to do about what is wrong
 	@$(PY) -m gan_course doctor

@@ -4,16 +4,26 @@ import dataclasses
 import math
 import time
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
 import scipy.spatial
 import tensorflow as tf
 
-from gan_course import checks, metrics, plots
+from gan_course import checks, metrics, plots, runtime
 from gan_course.checkpoints import Resume
 
-__all__ = ["Finding", "FrechetScore", "HealthMonitor", "Resume", "SampleGrid", "TranslationGrid"]
+__all__ = [
+    "Finding",
+    "FrechetScore",
+    "HealthMonitor",
+    "Progress",
+    "Resume",
+    "SampleGrid",
+    "TensorBoard",
+    "TranslationGrid",
+]
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -49,7 +59,7 @@ class SampleGrid(keras.callbacks.Callback):
         self._take(0, {})
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+        if self._is_due(epoch):
             self._take(epoch + 1, logs or {})
 
     @property
@@ -64,6 +74,21 @@ class SampleGrid(keras.callbacks.Callback):
     def film(self, seconds=6.0, scale=2):
         """The frames as an animated GIF, see `plots.film`."""
         return plots.film(self.frames, seconds, scale)
+
+    def scrub(self, scale=2):
+        """The frames with a slider over the epochs, the last one shown first: a `plots.Panel`.
+
+        Raises:
+            ValueError: before training, when there are none.
+        """
+        if not self.frames:
+            raise ValueError("There are no pictures to look at yet. Train first.")
+        frames = dict(zip(self.epochs, self.frames, strict=True))
+        start = {"epoch": self.epochs[-1]}
+        return plots.Panel(lambda epoch: frames[epoch], scale, start, epoch=self.epochs)
+
+    def _is_due(self, epoch):
+        return (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
 
     def _images(self):
         return self.model.generate_evenly(self.count, self.seed)
@@ -132,6 +157,130 @@ class TranslationGrid(SampleGrid):
         rows = [self.images, made, self.model.translate(made, back)]
         channels = max(row.shape[-1] for row in rows)  # gray images beside colored ones
         return np.concatenate([np.broadcast_to(r, (*r.shape[:3], channels)) for r in rows])
+
+
+class Progress(keras.callbacks.Callback):
+    """Say in a notebook how far a training is and how long it still takes, see `ProgressLine`.
+
+    For trainings that show nothing else: `verbose=1` leaves a line for each epoch.
+
+    Args:
+        what: what is trained, in words.
+
+    Example:
+        gan.fit(batches, epochs=50, callbacks=[callbacks.Progress("R1")], verbose=0)
+    """
+
+    def __init__(self, what="training"):
+        super().__init__()
+        self.what, self._line = what, None
+
+    def on_train_begin(self, logs=None):
+        self._line = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._line is None:
+            self._line = runtime.ProgressLine(self.what, epoch / self.params["epochs"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps, epochs = self.params.get("steps"), self.params["epochs"]
+        if steps:  # else the data has an end that is not known before the first epoch is over
+            where = f"epoch {self._epoch + 1} of {epochs}"
+            self._line.show((self._epoch + (batch + 1) / steps) / epochs, where)
+
+    def on_train_end(self, logs=None):
+        if self._line is not None:
+            self._line.end()
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Write losses, scores and pictures for TensorBoard, which shows them while a GAN trains.
+
+    After each epoch it writes what is in the logs, under the same names, and a picture of samples
+    from the same latent vectors each time, as `SampleGrid` makes them. A step is an epoch; the
+    picture of step 0 is from before the first. `FrechetScore` must come before it in the list.
+
+    To look: `tensorboard --logdir runs/logs`, or in a notebook `%load_ext tensorboard` and then
+    `%tensorboard --logdir runs/logs`. The package that does this (`pip install tensorboard`) need
+    not be where the training runs. `keras.callbacks.TensorBoard` needs it there, and TensorFlow
+    2.21 does not bring it: the training then fails at the end of its first epoch.
+
+    With `Resume` the curves go on in the same folder.
+
+    Args:
+        folder: for this run alone, such as "runs/logs/first": TensorBoard compares the folders in
+            "runs/logs".
+        pictures: a `SampleGrid` or a `TranslationGrid`, which says what is drawn and how often.
+            If not given, `SampleGrid()`, and nothing for a CycleGAN or for points.
+
+    Raises:
+        ValueError: other pictures.
+        OSError: in `fit`, before training: the folder cannot be made.
+
+    Example:
+        gan.fit(batches, epochs=20, callbacks=[callbacks.TensorBoard("runs/logs/first")])
+    """
+
+    def __init__(self, folder, pictures=None):
+        super().__init__()
+        if pictures is not None and not isinstance(pictures, SampleGrid):
+            raise ValueError(
+                "pictures must be a SampleGrid or a TranslationGrid, came "
+                f"{type(pictures).__name__}. Example: TensorBoard('runs/logs/first', "
+                "pictures=SampleGrid(count=20))."
+            )
+        self.folder, self.pictures = Path(folder).expanduser(), pictures
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._writer = tf.summary.create_file_writer(str(self.folder))
+        self._grid = self.pictures
+        if self._grid is None and self._makes_images():
+            self._grid = SampleGrid()
+        if self._grid is not None:
+            self._grid.set_model(self.model)
+            self._grid.set_params(self.params)
+            if not self.model._steps_made():  # else `Resume` goes on: it has been written
+                with self._writer.as_default():
+                    self._write_picture(0)
+                self._writer.flush()
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._writer.as_default():
+            for name, value in (logs or {}).items():
+                tensor = tf.cast(value, tf.float32)
+                tf.summary.write(name, tensor, epoch + 1, _SCALAR)
+            if self._grid is not None and self._grid._is_due(epoch):
+                self._write_picture(epoch + 1)
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        self._writer.close()
+
+    def _makes_images(self):
+        """From latent vectors: not points, and not what a CycleGAN translates."""
+        generator = getattr(self.model, "generator", None)
+        return generator is not None and len(generator.output_shape) == 4
+
+    def _write_picture(self, step):
+        sheet = plots.tile(self._grid._images(), self._grid.columns)
+        height, width = sheet.shape[:2]
+        png = tf.io.encode_png(sheet.reshape(height, width, -1))
+        tf.summary.write("pictures", tf.stack([str(width), str(height), png]), step, _IMAGE)
+
+
+def _shown_by(plugin, data_class):
+    """Which part of TensorBoard shows a summary.
+
+    `tf.summary.scalar` and `image` know it, but TensorFlow takes those from TensorBoard's package.
+    """
+    data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin)
+    return tf.compat.v1.SummaryMetadata(plugin_data=data, data_class=data_class)
+
+
+_SCALAR = _shown_by("scalars", "DATA_CLASS_SCALAR")
+_IMAGE = _shown_by("images", "DATA_CLASS_BLOB_SEQUENCE")  # width and height as texts, and a PNG
 
 
 class FrechetScore(keras.callbacks.Callback):

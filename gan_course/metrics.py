@@ -18,7 +18,7 @@ import scipy.linalg
 import scipy.spatial
 import scipy.special
 
-from gan_course import checks
+from gan_course import checks, runtime
 
 BLOCKS = 10  # parts that samples are dealt out to, to see how much a score varies
 BATCH_SIZE = 500  # images in memory at a time
@@ -284,7 +284,8 @@ def _batches(name, samples):
     """An array in parts, or the batches of an iterable, which may be (images, labels)."""
     if hasattr(samples, "shape") or isinstance(samples, (list, tuple)):
         samples = _check_samples(name, samples)
-        for start in range(0, len(samples), BATCH_SIZE):
+        starts = range(0, len(samples), BATCH_SIZE)
+        for start in runtime.progress(starts, f"features of {len(samples):,} {name}"):
             yield samples[start : start + BATCH_SIZE]
         return
     if not hasattr(samples, "__iter__"):

@@ -995,33 +995,61 @@ def pretrained_card(name):
     return card
 
 
-def pretrained(name):
+def pretrained(name, steps=None):
     """A network with the weights that come with the course.
 
     Args:
         name: such as "mnist_classifier"; `pretrained_card` tells about it.
+        steps: of a network that is stored as it was at several times of one training, after how
+            many steps; the last time if not given.
 
     Returns:
         keras.Model: float32, whatever the global precision is.
 
     Raises:
-        ValueError: no such name, or a card of another format.
+        ValueError: no such name or steps, or a card of another format.
         RuntimeError: the weights are missing or damaged: their hash is not the card's.
     """
     card = pretrained_card(name)
-    weights = PRETRAINED / f"{name}.weights.h5"
+    stage, weights = _stage(name, card, steps)
     if not weights.is_file():
         raise RuntimeError(
             f"{weights} is missing. Get it anew: git checkout -- data/pretrained, or download the "
             "course again."
         )
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != stage["sha256"]:
         raise RuntimeError(
             f"{weights} is damaged: it is not the file that {name}.json describes. Delete it and "
             "get it anew: git checkout -- data/pretrained, or download the course again."
         )
-    builders = {"image_classifier": image_classifier}
     with float32_policy():
-        model = builders[card["builder"]](**card["arguments"])
+        model = _BUILDERS[card["builder"]](**card["arguments"])
     model.load_weights(weights)
     return model
+
+
+# What a card may name.
+_BUILDERS = {
+    each.__name__: each
+    for each in (
+        image_classifier,
+        mlp_generator,
+        dcgan_generator,
+        conditional_generator,
+        resnet_generator,
+    )
+}
+
+
+def _stage(name, card, steps):
+    """What a card says of the weights that are asked for, and their file."""
+    stages = {int(each): stage for each, stage in card.get("stages", {}).items()}
+    if not stages and steps is None:
+        return card, PRETRAINED / f"{name}.weights.h5"
+    steps = max(stages, default=None) if steps is None else steps
+    if steps not in stages:
+        raise ValueError(
+            f"steps must be one of those that {name} is stored after: "
+            f"{', '.join(map(str, sorted(stages))) or 'none, leave it out'}; came {steps!r}."
+        )
+    return stages[steps], PRETRAINED / f"{name}-{steps}.weights.h5"

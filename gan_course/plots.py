@@ -12,7 +12,7 @@ COLORS = {
     "fake": "#D55E00",  # vermilion: generated data, and the generator's side
     "theory": "#000000",
     "other": "#009E73",
-    "muted": "#7F7F7F",
+    "muted": "#7F7F7F",  # close to "other" for the color-blind: in one figure, by other lines, too
 }
 _STYLE = {
     "figure.dpi": 80,
@@ -202,24 +202,25 @@ def film(frames, seconds=6.0, scale=2):
 class Panel:
     """Sliders for the arguments of a function, and below them the picture that it returns.
 
-    Shown when it is a cell's last value. The picture of the first values comes with it, and is all
-    that is seen where there are no widgets, or no kernel behind them: without ipywidgets, on
+    Shown when it is a cell's last value. The picture it begins with comes with it, and is all that
+    is seen where there are no widgets, or no kernel behind them: without ipywidgets, on
     GitHub, on paper.
 
     Args:
         draw: a function of one value for each slider, to a uint8 picture as `film` takes them.
         scale: each pixel becomes scale x scale pixels.
-        **choices: for each argument of `draw` the values to choose from, the first one shown first.
+        start: dict, of arguments the values to begin with, where that is not the first one.
+        **choices: for each argument of `draw` the values to choose from.
 
     Raises:
-        ValueError: no choices, or none for one of the arguments; a scale that is no whole number;
-            once it is shown, a `draw` that returns something else.
+        ValueError: no choices, or none for one of the arguments; a start that is none of them; a
+            scale that is no whole number; once it is shown, a `draw` that returns something else.
 
     Example:
         plots.Panel(lambda digit: plots.tile(gan.generate(8, labels=digit)), digit=range(10))
     """
 
-    def __init__(self, draw, scale=4, **choices):
+    def __init__(self, draw, scale=4, start=None, **choices):
         checks.check_count("scale", scale)
         self._draw, self._scale = draw, scale
         self._choices = {name: _listed(values) for name, values in choices.items()}
@@ -228,6 +229,14 @@ class Panel:
                 "choices must hold at least one value for each argument of draw, came "
                 f"{self._choices}. Example: Panel(draw, digit=range(10))."
             )
+        firsts = {name: values[0] for name, values in self._choices.items()}
+        self._start = {**firsts, **(start or {})}
+        for name, value in (start or {}).items():
+            if value not in self._choices.get(name, []):
+                raise ValueError(
+                    f"start must name arguments of draw and values of theirs, came "
+                    f"{name}={value!r}; the choices are {self._choices}."
+                )
 
     def picture(self, **values):
         """The picture of these values, as PNG: bytes."""
@@ -245,7 +254,9 @@ class Panel:
         import ipywidgets
 
         sliders = {
-            name: ipywidgets.SelectionSlider(options=values, description=name)
+            name: ipywidgets.SelectionSlider(
+                options=values, value=self._start[name], description=name
+            )
             for name, values in self._choices.items()
         }
 
@@ -258,8 +269,7 @@ class Panel:
         return ipywidgets.VBox([*sliders.values(), image])
 
     def _repr_mimebundle_(self, **kwargs):
-        first = self.picture(**{name: values[0] for name, values in self._choices.items()})
-        bundle = {"text/plain": "a picture", "image/png": first}
+        bundle = {"text/plain": "a picture", "image/png": self.picture(**self._start)}
         try:
             box = self.widget()
         except ImportError:

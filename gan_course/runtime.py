@@ -83,6 +83,71 @@ def _native_stderr_dropped():
         os.close(kept)
 
 
+class ProgressLine:
+    """A line below a notebook's cell that says how far something is; it is gone at the end.
+
+    It comes after three seconds, is renewed once a second at most, and is only there where somebody
+    waits: in a notebook, and not in a fast run.
+
+    Args:
+        what: what goes on, in words.
+        share: how much of it has been done before, in [0, 1).
+    """
+
+    def __init__(self, what, share=0.0):
+        self._what, self._first = what, share
+        self._begin, self._due = time.monotonic(), time.monotonic() + 3
+        self._handle = None
+
+    def show(self, share, where=""):
+        """Say how much is done, in [0, 1], and maybe in words where it is."""
+        now = time.monotonic()
+        if now < self._due or share <= self._first:
+            return
+        self._due = now + 1
+        left = (now - self._begin) * (1 - share) / (share - self._first)
+        where = where or f"{share:.0%}"
+        self._write(f"{self._what}: {where}, about {left:.0f} s left")
+
+    def end(self):
+        """Take the line away."""
+        if self._handle is not None:
+            self._write("")
+
+    def _write(self, text):
+        from IPython import get_ipython
+        from IPython.display import display
+
+        bundle = {"text/plain": text}
+        if self._handle is not None:
+            self._handle.update(bundle, raw=True)
+        elif hasattr(get_ipython(), "kernel") and not is_fast():
+            self._handle = display(bundle, raw=True, display_id=True)
+
+
+def progress(items, what):
+    """Go through something that takes long, with a `ProgressLine` in a notebook.
+
+    Args:
+        items: a sequence.
+        what: what goes on, in words.
+
+    Yields:
+        its items.
+
+    Example:
+        for seed in runtime.progress(range(5), "training"):
+            train(seed)
+    """
+    line = ProgressLine(what)
+    try:
+        for i, item in enumerate(items):
+            line.show(i / len(items))
+            yield item
+    finally:
+        line.end()
+
+
 @functools.cache
 def xla_works():
     """Whether the compiler XLA can be used here: tried once, on a small function.

@@ -620,7 +620,8 @@ class GAN(_Game):
             are then those of packs; for as many of them a step, take `pack` times as large batches.
 
     Raises:
-        ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
+        ValueError: the two networks do not fit together, the discriminator ends in a sigmoid, or
+            the seed is no whole number of at least 0.
 
     Example:
         gan = GAN(models.mlp_generator(100), models.mlp_discriminator(), latent_dim=100)
@@ -639,7 +640,7 @@ class GAN(_Game):
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = latent_dim
-        self.seed = seed
+        self.seed = checks.check_seed(seed)
         self.pack = int(pack)
         self.built = True  # both networks are, and a GAN has no `call` that Keras could build
         self._sample = _sampler(self.generator, self._generator_signature())
@@ -763,13 +764,17 @@ class GAN(_Game):
         return self._log(d_loss, g_loss, real_logits, fake_logits, penalty, diversity)
 
     def _shares(self, data):
-        """The real images, in as many batches of one size as the discriminator makes steps."""
+        """The real images, in as many batches of one size as the discriminator makes steps.
+
+        Of a batch that is smaller than that, some come again.
+        """
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         count = self.discriminator_steps
         if count == 1:
             return [images]
-        share = tf.shape(images)[0] // count
-        return [images[i * share : (i + 1) * share] for i in range(count)]
+        batch = tf.shape(images)[0]
+        share = tf.maximum(batch // count, 1)
+        return [tf.gather(images, (i * share + tf.range(share)) % batch) for i in range(count)]
 
     def judge(self, images):
         """The discriminator's logits while training, (batch // pack, 1)."""
@@ -973,7 +978,8 @@ class ConditionalGAN(SimultaneousGAN):
         seed: as in `GAN`.
 
     Raises:
-        ValueError: the two networks do not fit together, or the discriminator ends in a sigmoid.
+        ValueError: the two networks do not fit together, the discriminator ends in a sigmoid, or
+            the seed is no whole number of at least 0.
 
     Example:
         networks = models.conditional_generator(64), models.conditional_discriminator()
@@ -1301,7 +1307,7 @@ class CycleGAN(_Game):
         _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b)
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
-        self.pool_size, self.seed = int(pool_size), seed
+        self.pool_size, self.seed = int(pool_size), checks.check_seed(seed)
         self.pool_a = ImagePool(pool_size, b_to_a.output_shape[1:])
         self.pool_b = ImagePool(pool_size, a_to_b.output_shape[1:])
         self.built = True

@@ -171,6 +171,9 @@ def lab(arguments=(), root=ROOT):
     if first:
         command.append(f"--LabApp.default_url=/lab/tree/workbook/{first.name}")
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    # Without labconfig/ JupyterLab lays a question about its news over the lesson.
+    paths = [environment.get("JUPYTER_CONFIG_PATH"), str(Path(__file__).parent)]
+    environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     with subprocess.Popen([*command, *arguments], env=environment) as server:
         while True:
             try:

@@ -14,3 +14,25 @@ def two_replicas():
     """One for all tests: strategies number their exchanges alike, so those of two would clash."""
     cpus = tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
+
+
+@pytest.fixture
+def written():
+    """Reads TensorBoard's event files as it does, but without its package."""
+    return _events
+
+
+def _events(folder):
+    """What is in the event files: {(name, kind): {step: value}}, a picture as an array."""
+    found = {}
+    for path in sorted(map(str, folder.glob("*tfevents*"))):
+        for record in tf.data.TFRecordDataset(path):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                kind, tensor = value.metadata.plugin_data.plugin_name, tf.make_ndarray(value.tensor)
+                if kind == "images":
+                    size, picture = tensor[:2], tf.io.decode_png(tensor[2]).numpy()
+                    assert [int(each) for each in size] == [*picture.shape[1::-1]]
+                    tensor = picture[:, :, 0] if picture.shape[2] == 1 else picture
+                found.setdefault((value.tag, kind), {})[event.step] = tensor
+    return found

@@ -502,6 +502,14 @@ def test_tensorflows_log_lines_are_dropped(tmp_path):
     assert [output.text for output in notebook.cells[0].outputs] == ["UserWarning: mind\n"]
 
 
+def test_what_is_left_of_a_line_that_told_the_progress_is_dropped(tmp_path):
+    lines = ("", "a picture")
+    shown = [nbformat.v4.new_output("display_data", data={"text/plain": text}) for text in lines]
+    notebook = outputs_of(*shown)
+    tool.clean(notebook, tmp_path, "lesson")
+    assert notebook.cells[0].outputs == shown[1:]
+
+
 @pytest.mark.parametrize("folder", ["root", "home"])
 def test_outputs_with_this_machines_folders_are_refused(tmp_path, monkeypatch, folder):
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")

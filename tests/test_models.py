@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_course import models
+from gan_course import data, metrics, models
 
 PRETRAINED = ("mnist_classifier", "fashion_mnist_classifier")
+GENERATORS = (
+    "vanilla_mnist",
+    "dcgan_mnist",
+    "conditional_mnist",
+    "cycle_mnist_a_to_b",
+    "cycle_mnist_b_to_a",
+)
 
 
 def test_the_classic_pair_has_the_weights_of_100_128_784_and_784_128_1():
@@ -137,6 +144,47 @@ def test_pretrained_classifiers_are_small_and_as_good_as_they_have_to_be(name):
     assert {variable.dtype for variable in network.weights} == {"float32"}
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_pretrained_generators_get_better_with_their_steps(name):
+    stages = models.pretrained_card(name)["stages"]
+    assert len(stages) == 3
+    for steps, stage in stages.items():
+        weights = models.PRETRAINED / f"{name}-{steps}.weights.h5"
+        assert weights.stat().st_size < 1_200_000
+        assert hashlib.sha256(weights.read_bytes()).hexdigest() == stage["sha256"]
+    measure = "pixel_error" if "cycle" in name else "frechet_distance"
+    scores = [stages[steps][measure] for steps in sorted(stages, key=int)]
+    assert scores == sorted(scores, reverse=True) and scores[-1] < scores[0] / 3
+    assert models.pretrained(name).count_params() > 0
+
+
+def test_a_pretrained_generator_draws_digits():
+    fid = metrics.FrechetDistance(data.load("digits").images)  # smaller ones than MNIST's
+    latents = np.random.default_rng(0).normal(size=(500, 64)).astype("float32")
+    distances = {}
+    for steps in (100, 3_000):
+        network = models.pretrained("dcgan_mnist", steps)
+        assert {variable.dtype for variable in network.weights} == {"float32"}
+        images = network.predict(latents, verbose=0)
+        assert images.shape == (500, 28, 28, 1) and np.abs(images).max() <= 1
+        distances[steps] = float(fid(images))
+    assert distances[3_000] < distances[100] / 10
+    last = models.pretrained("dcgan_mnist").predict(latents[:2], verbose=0)
+    assert np.array_equal(last, network.predict(latents[:2], verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "message"),
+    [
+        ("dcgan_mnist", 7, "that dcgan_mnist is stored after: 100, 500, 3000; came 7"),
+        ("mnist_classifier", 100, "is stored after: none, leave it out; came 100"),
+    ],
+)
+def test_steps_that_are_not_stored(name, steps, message):
+    with pytest.raises(ValueError, match=message):
+        models.pretrained(name, steps)
+
+
 def test_pretrained_weights_are_the_same_each_time():
     first, second = (models.pretrained("mnist_classifier").get_weights() for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
@@ -198,7 +246,7 @@ def test_a_card_of_another_format_is_refused(stored):
 
 
 def test_other_names_are_refused(stored):
-    names = "fashion_mnist_classifier, mnist_classifier"
+    names = ", ".join(sorted([*PRETRAINED, *GENERATORS]))
     with pytest.raises(ValueError, match=f"name must be one of those in .*: {names}; came 'mnist'"):
         models.pretrained("mnist")
     shutil.rmtree(stored)

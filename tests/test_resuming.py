@@ -171,6 +171,27 @@ def test_callbacks_go_on_where_they_were(tmp_path):
     assert identical(gan, resumed)
 
 
+@pytest.mark.parametrize("kind", [plain, conditional, cycle])
+def test_tensorboard_goes_on_where_it_was(kind, tmp_path, written):
+    def board(folder):
+        grid = callbacks.TranslationGrid(IMAGES.images[:3]) if kind is cycle else None
+        return callbacks.TensorBoard(tmp_path / folder, grid)
+
+    whole, history = train(kind, tmp_path / "a", others=[board("whole")])
+    for calls in (2, 9):
+        crash(kind, tmp_path / "b", calls, others=[board("parts")])
+    resumed, _ = train(kind, tmp_path / "b", others=[board("parts")])
+    assert identical(whole, resumed)
+    expected, found = written(tmp_path / "whole"), written(tmp_path / "parts")
+    assert set(expected) == {(name, "scalars") for name in history.history} | {
+        ("pictures", "images")
+    }
+    assert list(expected["pictures", "images"]) == [0, *range(1, EPOCHS + 1)]
+    assert keras.tree.map_structure(np.array_equal, expected, found) == (
+        keras.tree.map_structure(lambda values: True, expected)
+    )
+
+
 def test_data_without_an_end(tmp_path):
     def points(**options):
         generator, discriminator = (

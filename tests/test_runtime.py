@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_course import data, runtime
+from gan_course import callbacks, data, metrics, models, runtime, training
 
 
 def test_budget_follows_the_environment(monkeypatch):
@@ -34,6 +34,109 @@ def test_describe_names_versions_and_the_kind_of_run(monkeypatch):
     assert tf.__version__ in runtime.describe() and "a full run" in runtime.describe()
     monkeypatch.setenv("GAN_COURSE_FAST", "1")
     assert "a fast run" in runtime.describe()
+
+
+class Notebook:
+    """In place of a notebook, with a clock of its own: what its one line says, in turn."""
+
+    kernel = True
+
+    def __init__(self, monkeypatch):
+        self.now, self.lines = 0.0, []
+        monkeypatch.setattr(runtime, "time", self)
+        monkeypatch.setattr("IPython.get_ipython", lambda: self)
+        monkeypatch.setattr("IPython.display.display", self.display)
+
+    def monotonic(self):
+        return self.now
+
+    def display(self, bundle, raw, display_id):
+        assert raw and display_id and not self.lines  # one line, that is replaced
+        self.update(bundle, raw)
+        return self
+
+    def update(self, bundle, raw):
+        self.lines.append(bundle["text/plain"])
+
+
+def test_progress_is_a_line_that_comes_late_and_goes(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    for _ in runtime.progress(range(8), "cures"):
+        notebook.now += 1.5
+    assert notebook.lines == [
+        "cures: 25%, about 9 s left",
+        "cures: 38%, about 8 s left",
+        "cures: 50%, about 6 s left",
+        "cures: 62%, about 4 s left",
+        "cures: 75%, about 3 s left",
+        "cures: 88%, about 2 s left",
+        "",
+    ]
+
+
+def test_progress_is_not_renewed_all_the_time_and_goes_after_an_error_too(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    with pytest.raises(ZeroDivisionError):
+        for i in runtime.progress(range(80), "cures"):
+            notebook.now += 0.125
+            1 / (44 - i)
+    assert [line[:10] for line in notebook.lines] == ["cures: 30%", "cures: 40%", "cures: 50%", ""]
+
+
+@pytest.mark.parametrize("where", ["short", "fast run", "terminal", "no IPython"])
+def test_progress_is_not_shown_where_nobody_waits(where, monkeypatch, capsys):
+    notebook = Notebook(monkeypatch)
+    if where == "fast run":
+        monkeypatch.setenv("GAN_COURSE_FAST", "1")
+    if where in ("terminal", "no IPython"):
+        shell = object() if where == "terminal" else None
+        monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    for _ in runtime.progress(range(5), "cures"):
+        notebook.now += 0.5 if where == "short" else 2
+    assert notebook.lines == [] and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("batches", ["finite", "endless"])
+def test_a_training_says_how_far_it_is(batches, monkeypatch):
+    notebook = Notebook(monkeypatch)
+
+    class Wait(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            notebook.now += 1
+
+    generator, discriminator = models.mlp_generator(2, (4,), (2,)), models.mlp_discriminator((2,))
+    gan = training.GAN(generator, discriminator, latent_dim=2)
+    gan.compile(steps_per_execution=2)
+    points = tf.data.Dataset.from_tensors(np.zeros((4, 2), "float32")).repeat(8)
+    steps = {"steps_per_epoch": 8} if batches == "endless" else {}
+    points = points.repeat() if steps else points
+    watch = [Wait(), callbacks.Progress("R1")]
+    gan.fit(points, epochs=4, initial_epoch=2, callbacks=watch, verbose=0, **steps)  # goes on
+    assert notebook.lines == [
+        "R1: epoch 3 of 4, about 5 s left",
+        "R1: epoch 3 of 4, about 4 s left",
+        "R1: epoch 4 of 4, about 3 s left",
+        "R1: epoch 4 of 4, about 2 s left",
+        "R1: epoch 4 of 4, about 1 s left",
+        "R1: epoch 4 of 4, about 0 s left",
+        "",
+    ]
+
+
+def test_metrics_say_how_far_they_are(monkeypatch):
+    notebook = Notebook(monkeypatch)
+
+    def features(images):
+        notebook.now += 4
+        return images[:, 0, :, 0]
+
+    images = np.random.default_rng(0).uniform(-1, 1, (1_500, 2, 2, 1)).astype("float32")
+    metrics.FrechetDistance(images, features)
+    assert notebook.lines == [
+        "features of 1,500 reference: 33%, about 8 s left",
+        "features of 1,500 reference: 67%, about 4 s left",
+        "",
+    ]
 
 
 @pytest.fixture

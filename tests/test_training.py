@@ -564,6 +564,8 @@ def test_the_discriminator_learns_several_times_each_from_its_own_share():
     assert int(gan.generator_optimizer.iterations) == 1
     shares = [share.numpy() for share in gan._shares(tf.constant(IMAGES))]
     assert np.array_equal(np.concatenate(shares), IMAGES[:18])
+    shares = [share.numpy() for share in gan._shares(tf.constant(IMAGES[:2]))]
+    assert np.array_equal(np.concatenate(shares), IMAGES[[0, 1, 0]])  # of two images for three
     noises = [gan.noise(4, stream).numpy() for stream in range(4)]
     assert len({noise.tobytes() for noise in noises}) == 4
 
@@ -798,6 +800,12 @@ def test_packs_of_images_and_of_every_step():
     logs = gan.step(np.zeros((4, 28, 28, 1), "float32"))  # one image for each of three steps
     assert all(np.isfinite(value) for value in logs.values())
     assert gan.judge(np.zeros((5, 28, 28, 1), "float32")).shape == (2, 1)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None, "1"])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0"):
+        make(seed=seed)
 
 
 def test_packs_that_do_not_fit():

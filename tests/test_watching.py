@@ -1,6 +1,7 @@
 """What one sees: grids, curves, films, interpolations, and pictures while a GAN trains."""
 
 import io
+import itertools
 import sys
 
 import keras
@@ -84,6 +85,54 @@ def test_image_grid_shows_the_tiled_sheet():
     assert np.array_equal(axes.images[0].get_array(), plots.tile(images, 4))
 
 
+def test_figures_are_opaque_so_that_dark_pages_show_them_too():
+    plots.use_style()
+    for axes in (
+        plots.loss_curves({"d_loss": [1.0, 0.9], "g_loss": [1.0, 1.2]}),
+        plots.image_grid(np.zeros((2, 40, 40, 1)), "black"),
+    ):
+        buffer = io.BytesIO()
+        axes.figure.savefig(buffer, format="png")
+        pixels = np.asarray(Image.open(buffer).convert("RGBA"))
+        assert (pixels[..., 3] == 255).all()
+        assert (pixels[0, 0, :3] == 255).all()  # text and axes are black
+        matplotlib.pyplot.close(axes.figure)
+
+
+# What those see who lack one kind of cones: Machado et al. 2009, for linear RGB; and XYZ of that.
+WITHOUT = {
+    "long": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "medium": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "short": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+XYZ = [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+
+
+def in_lab(color, seen=((1, 0, 0), (0, 1, 0), (0, 0, 1))):
+    """The color in CIELAB, where 2 is a difference that one just sees."""
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = XYZ @ np.clip(seen @ linear, 0, 1) / np.sum(XYZ, axis=1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * 841 / 108 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_the_conversion_to_lab():
+    assert in_lab("#FFFFFF") == pytest.approx([100, 0, 0], abs=0.01)
+    assert in_lab("#FF0000") == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
+    red, green = (in_lab(color, WITHOUT["medium"]) for color in ("#C06000", "#708000"))
+    assert np.linalg.norm(red - green) < np.linalg.norm(in_lab("#C06000") - in_lab("#708000")) / 3
+
+
+@pytest.mark.parametrize("cones", WITHOUT)
+def test_colors_are_told_apart_without_one_kind_of_cones(cones):
+    colors = {**plots.COLORS, "page": "#FFFFFF"}
+    for pair in itertools.combinations(colors, 2):
+        one, other = (in_lab(colors[name], WITHOUT[cones]) for name in pair)
+        least = 9 if pair == ("other", "muted") else 15  # those two have other lines, too
+        assert np.linalg.norm(one - other) > least, pair
+
+
 def test_interpolation_is_a_straight_line():
     points = plots.interpolation([0.0, 2.0], [1.0, 0.0], steps=5)
     assert points.dtype == np.float32
@@ -119,12 +168,24 @@ def test_a_panel_shows_what_its_sliders_say():
 
 
 def test_a_panel_comes_with_its_first_picture(monkeypatch):
-    panel = plots.Panel(lambda digit: np.full((3, 2), digit, np.uint8), digit=[4, 9])
+    def draw(digit):
+        return np.full((3, 2), digit, np.uint8)
+
+    bundle = plots.Panel(draw, digit=[4, 9])._repr_mimebundle_()
+    assert bundle["image/png"] == plots.Panel(draw, digit=[4, 9]).picture(digit=4)
+    panel = plots.Panel(draw, start={"digit": 9}, digit=[4, 9])
     bundle = panel._repr_mimebundle_()
-    assert bundle["image/png"] == panel.picture(digit=4)
+    assert bundle["image/png"] == panel.picture(digit=9)
+    assert panel.widget().children[0].value == 9
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
     monkeypatch.setitem(sys.modules, "ipywidgets", None)  # not installed
     assert set(panel._repr_mimebundle_()) == {"text/plain", "image/png"}
+
+
+@pytest.mark.parametrize("start", [{"digit": 5}, {"size": 4}])
+def test_a_panel_begins_with_one_of_its_choices(start):
+    with pytest.raises(ValueError, match="start must name arguments of draw and values of theirs"):
+        plots.Panel(lambda digit: None, start=start, digit=[4, 9])
 
 
 @pytest.mark.parametrize("choices", [{}, {"digit": []}])
@@ -154,6 +215,12 @@ def test_sample_grid_keeps_one_noise_and_every_second_frame():
     assert np.array_equal(grid.frames[-1], plots.tile(gan.generate(4, seed=0), 2))
     assert not np.array_equal(grid.frames[0], grid.frames[-1])
     assert Image.open(io.BytesIO(grid.film().data)).size == (14, 14)
+    slider, image = grid.scrub(scale=1).widget().children
+    assert list(slider.options) == [0, 2, 4, 5] and slider.value == 5
+    slider.value = 0
+    assert np.array_equal(Image.open(io.BytesIO(bytes(image.value))), start)
+    with pytest.raises(ValueError, match="Train first"):
+        callbacks.SampleGrid().scrub()
 
 
 def test_watching_does_not_change_the_training():
@@ -330,6 +397,65 @@ def test_a_diverged_gan_scores_nan_and_the_best_weights_come_back():
     scores = run.history["val_fid"]
     assert np.isfinite(scores[:2]).all() and np.isnan(scores[2:]).all() and len(scores) < 9
     assert np.isfinite(gan.generate(30)).all()
+
+
+# TensorBoard's files
+
+
+def test_tensorboard_gets_losses_scores_and_pictures(tmp_path, written):
+    gan, grid = scoring_gan(), callbacks.SampleGrid(count=4, columns=2, every=2)
+    shown = callbacks.SampleGrid(count=4, columns=2)
+    board = callbacks.TensorBoard(tmp_path / "first", grid)
+    watch = [frechet_score(), board, shown]
+    history = gan.fit(BATCHES, epochs=3, callbacks=watch, verbose=0).history
+    found = written(tmp_path / "first")
+    pictures = found.pop(("pictures", "images"))
+    assert list(pictures) == [0, 2, 3]  # before, every second one, and the last
+    for step, picture in pictures.items():
+        assert np.array_equal(picture, shown.frames[step])
+    assert set(found) == {(name, "scalars") for name in history} and "val_fid" in history
+    for (name, _), values in found.items():
+        assert list(values) == [1, 2, 3]
+        assert np.array_equal([*values.values()], np.float32(history[name]))
+
+
+def test_tensorboard_shows_by_itself_what_sample_grid_shows(tmp_path, written):
+    gan, shown = tiny_gan(), callbacks.SampleGrid()
+    gan.fit(IMAGES, epochs=1, callbacks=[shown, callbacks.TensorBoard(tmp_path)], verbose=0)
+    pictures = written(tmp_path)["pictures", "images"]
+    assert np.array_equal(list(pictures.values()), shown.frames)
+
+
+def test_tensorboard_draws_no_points(tmp_path, written):
+    generator, discriminator = models.mlp_generator(2, (4,), (2,)), models.mlp_discriminator((2,))
+    gan = training.GAN(generator, discriminator, latent_dim=2)
+    gan.compile()
+    points = tf.data.Dataset.from_tensors(np.zeros((4, 2), "float32"))
+    gan.fit(points, epochs=1, callbacks=[callbacks.TensorBoard(tmp_path)], verbose=0)
+    assert {kind for _, kind in written(tmp_path)} == {"scalars"}
+
+
+def test_tensorboard_reads_its_files(tmp_path):
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    gan = tiny_gan()
+    gan.fit(IMAGES, epochs=2, callbacks=[callbacks.TensorBoard(tmp_path)], verbose=0)
+    events = reading.EventAccumulator(str(tmp_path))
+    events.Reload()
+    kinds = {
+        name: events.SummaryMetadata(name).plugin_data.plugin_name
+        for name in events.Tags()["tensors"]
+    }
+    assert kinds["pictures"] == "images" and kinds["g_loss"] == "scalars"
+    assert [event.step for event in events.Tensors("pictures")] == [0, 1, 2]
+
+
+def test_tensorboard_refuses_other_pictures(tmp_path):
+    with pytest.raises(ValueError, match=r"pictures must be a SampleGrid .* came list"):
+        callbacks.TensorBoard(tmp_path, [1])
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        board = callbacks.TensorBoard(tmp_path / "file")
+        tiny_gan().fit(IMAGES, epochs=1, callbacks=[board], verbose=0)
 
 
 # HealthMonitor: each problem in a run that is made to have it.

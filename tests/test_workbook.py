@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from jupyterlab.commands import get_app_dir
+from jupyterlab_server.settings_utils import get_settings
 
 from gan_course import __main__ as command_line
 from gan_course import workbook
@@ -322,7 +324,7 @@ class Server:
     """Stands in for JupyterLab's process: Ctrl-C comes twice before it ends."""
 
     def __init__(self, command, env):
-        type(self).command = command
+        type(self).command, type(self).environment = command, env
         self.answers = [KeyboardInterrupt, KeyboardInterrupt, 0]
 
     def __enter__(self):
@@ -346,6 +348,20 @@ def test_lab_opens_the_first_copy_and_outlives_ctrl_c(tmp_path, monkeypatch):
     assert f"--LabApp.default_url=/lab/tree/workbook/{LESSON}" in Server.command
     assert Server.command[-1] == "--no-browser"
     assert (tmp_path / "workbook" / LESSON).exists()
+
+
+def test_in_the_lab_nothing_asks_about_news(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(own))
+    monkeypatch.setattr(subprocess, "Popen", Server)
+    workbook.lab(root=tmp_path)
+    paths = Server.environment["JUPYTER_CONFIG_PATH"]
+    assert paths.split(os.pathsep)[0] == str(own)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", paths)
+    folder, name = get_app_dir(), "@jupyterlab/apputils-extension:notification"
+    read, _ = get_settings(str(tmp_path), f"{folder}/schemas", str(tmp_path), schema_name=name)
+    asking = read["schema"]["properties"]["fetchNews"]
+    assert asking["default"] == "false" and {"const": "false", "title": "Never"} in asking["oneOf"]
 
 
 def test_commands_report_problems_in_one_line(course, monkeypatch, capsys):

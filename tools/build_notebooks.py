@@ -630,8 +630,7 @@ def environment(variant, folder):
 
 def failure(name, running, error, timeout, log):
     """Which cell failed and how, in a few lines."""
-    lines = running[-1].source.splitlines() if running else ["(no cell)"]
-    shown = lines[:15] + [f"... ({len(lines) - 15} more lines)"] * (len(lines) > 15)
+    shown = shown_lines(running[-1].source if running else "(no cell)")
     kind = type(error).__name__
     if kind == "CellExecutionError":
         what = f"{error.ename}: {error.evalue}"
@@ -641,6 +640,12 @@ def failure(name, running, error, timeout, log):
         last = "\n".join(log.splitlines()[-5:])
         what = f"the kernel died (out of memory, or a crash outside Python); it wrote:\n{last}"
     return "\n    ".join([f"{name} failed in this cell:", *shown]) + f"\n{what}"
+
+
+def shown_lines(source):
+    """The first lines of a cell, for a message."""
+    lines = source.splitlines()
+    return lines[:15] + [f"... ({len(lines) - 15} more lines)"] * (len(lines) > 15)
 
 
 _NOISE = re.compile(
@@ -664,7 +669,12 @@ def clean(notebook, root, name):
                 output.text = "".join(line for line in lines if not _NOISE.match(line))
             # A bar or a slider is stored as its text: without a kernel it could not be drawn.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        cell.outputs = [output for output in cell.outputs if output.get("text", "-")]
+        over = {"text/plain": ""}  # what is left of a line that told the progress
+        cell.outputs = [
+            output
+            for output in cell.outputs
+            if output.get("text", "-") and output.get("data") != over
+        ]
         for text in output_texts(cell.outputs):
             for path in private:
                 if path in text:

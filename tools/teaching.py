@@ -70,8 +70,8 @@ it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backu
 FILES = ("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md")
 COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
 MAINTENANCE = (
-    "test|test-colab|fuzz|notebooks|run-notebooks|bench|check|lint|update|lock|publish|unpublish"
-    "|student|grade|[.]venv/[.]dev"
+    "test|test-colab|browser-test|fuzz|notebooks|run-notebooks|run|bench|check|lint|update|lock|"
+    "publish|unpublish|student|grade|[.]venv/[.]dev"
 )
 
 

@@ -577,7 +577,8 @@ class Progress:
         return f"lesson {int(number):02d}: {done} of {len(entries)} solved   {marks}"
 
     def _ipython_display_(self):
-        boxes.show("right", "Your progress", str(self).splitlines())
+        apart = str(self).replace("  ", 4 * "\xa0")  # HTML makes one of several spaces
+        boxes.show("right", "Your progress", apart.splitlines())
 
 
 def progress(lesson=None):

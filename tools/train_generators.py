@@ -1,0 +1,233 @@
+"""Train the generators that lessons open with, and store them in data/pretrained.
+
+    python tools/train_generators.py [vanilla_mnist] [dcgan_mnist] [conditional_mnist] [cycle_mnist]
+
+Each is trained as in its lesson, and stored as it was at three times of that one run, so that a
+learner sees what training does before training. It takes one to six minutes on two CPU cores.
+Weights are averaged where the lesson does so, and stored in half precision. Beside them a card is
+written: how they were made, how good they are, and hashes that `models.pretrained` checks.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from gan_course import data, metrics, models, runtime, training
+
+LATENT_DIM = 64
+COUNT = 10_000  # images that a score is computed from
+
+
+@dataclasses.dataclass
+class Run:
+    """One training, and what is stored of it.
+
+    Attributes:
+        gan: compiled.
+        batches: without an end.
+        steps: when weights are stored.
+        networks: by the name in data/pretrained, the attribute of `gan`, the name of the builder in
+            `models` and its arguments.
+        score: of the GAN as it is, for each of these names a dict.
+        made_of: what it learns from, in words.
+    """
+
+    gan: keras.Model
+    batches: tf.data.Dataset
+    steps: tuple
+    networks: dict
+    score: Callable
+    made_of: str
+
+
+def adam(rate, average=None, beta_2=0.999):
+    averaging = {"use_ema": True, "ema_momentum": average} if average else {}
+    return keras.optimizers.Adam(rate, beta_1=0.5, beta_2=beta_2, **averaging)
+
+
+def optimizers(average, beta_2):
+    """Those of lessons 01, 02 and 07."""
+    return {
+        "generator_optimizer": adam(1e-3, average, beta_2),
+        "discriminator_optimizer": adam(1e-3, beta_2=beta_2),
+    }
+
+
+def built(builder, arguments):
+    return getattr(models, builder)(**arguments)
+
+
+def distance_of(name, draw):
+    """A score: the Frechet distance of generated images to the test images."""
+    fid = metrics.FrechetDistance(data.load("mnist", "test").images)
+    return lambda gan: {name: {"frechet_distance": round(float(fid(draw(gan))), 2)}}
+
+
+def vanilla_mnist():
+    """Lesson 01's."""
+    network = "mlp_generator", {"latent_dim": LATENT_DIM, "hidden": [256, 512]}
+    gan = training.GAN(
+        built(*network), models.mlp_discriminator(hidden=(512, 256)), latent_dim=LATENT_DIM
+    )
+    gan.compile(**optimizers(0.999, 0.999), jit_compile=runtime.xla_works())
+    return Run(
+        gan,
+        data.load("mnist").batches(64).repeat(),
+        (2_000, 6_000, 18_000),
+        {"vanilla_mnist": ("generator", *network)},
+        distance_of("vanilla_mnist", lambda gan: gan.generate(COUNT)),
+        "mnist train, 60,000 images",
+    )
+
+
+def dcgan_mnist():
+    """Lesson 02's."""
+    network = "dcgan_generator", {"latent_dim": LATENT_DIM}
+    gan = training.SimultaneousGAN(
+        built(*network), models.dcgan_discriminator(), latent_dim=LATENT_DIM
+    )
+    gan.compile(**optimizers(0.99, 0.99))
+    return Run(
+        gan,
+        data.load("mnist").batches(32).repeat(),
+        (100, 500, 3_000),
+        {"dcgan_mnist": ("generator", *network)},
+        distance_of("dcgan_mnist", lambda gan: gan.generate(COUNT)),
+        "mnist train, 60,000 images",
+    )
+
+
+def conditional_mnist():
+    """Lesson 07's."""
+    arguments = {"latent_dim": LATENT_DIM, "classes": 10, "condition": "batch_norm"}
+    network = "conditional_generator", arguments
+    judge = models.conditional_discriminator(classes=10, condition="projection")
+    gan = training.ConditionalGAN(built(*network), judge, latent_dim=LATENT_DIM, classes=10)
+    gan.compile(**optimizers(0.99, 0.99))
+    images = data.load("mnist")
+    images = images[: -(len(images) // 3)]
+    return Run(
+        gan,
+        images.batches(32).repeat(),
+        (100, 500, 3_000),
+        {"conditional_mnist": ("generator", *network)},
+        distance_of(
+            "conditional_mnist",
+            lambda gan: gan.generate(COUNT, labels=np.arange(COUNT) % 10),
+        ),
+        "mnist train, 40,000 images",
+    )
+
+
+def cycle_mnist():
+    """Lesson 08's."""
+    pair, steps = "digits_to_color", 2_400
+    kinds, tests = data.load_unpaired(pair), data.load_unpaired(pair, "test")
+    network = (
+        "resnet_generator",
+        {"input_shape": [28, 28, 3], "channels": 3, "width": 16, "blocks": 3},
+    )
+    judges = [models.patch_discriminator((28, 28, 3), width=32, halvings=2) for _ in range(2)]
+    gan = training.CycleGAN(built(*network), built(*network), *judges)
+    rates = [training.ConstantThenLinear(rate, steps) for rate in (2e-3, 5e-4)]
+    gan.compile(
+        generator_optimizer=adam(rates[0], 0.99, 0.99),
+        discriminator_optimizer=adam(rates[1], beta_2=0.99),
+        cycle_weight=1.0,
+        identity_weight=0.0,
+    )
+
+    def score(gan):
+        return {
+            f"cycle_mnist_{direction}": {
+                "pixel_error": round(
+                    float(np.abs(gan.translate(kind.images, direction) - kind.partner).mean()), 4
+                )
+            }
+            for direction, kind in zip(("a_to_b", "b_to_a"), tests, strict=True)
+        }
+
+    return Run(
+        gan,
+        data.batches_of_two(*kinds, batch_size=16).repeat(),
+        (100, 500, steps),
+        {f"cycle_mnist_{name}": (name, *network) for name in ("a_to_b", "b_to_a")},
+        score,
+        f"{pair}, made from mnist train, 30,000 images of each kind",
+    )
+
+
+RUNS = {run.__name__: run for run in (vanilla_mnist, dcgan_mnist, conditional_mnist, cycle_mnist)}
+
+
+def store(run, made_by):
+    """Train, and write weights and cards."""
+    stages, done = {name: {} for name in run.networks}, 0
+    models.PRETRAINED.mkdir(parents=True, exist_ok=True)
+    for steps in run.steps:
+        run.gan.fit(run.batches, epochs=1, steps_per_epoch=steps - done, verbose=2)
+        done, scores = steps, run.score(run.gan)
+        for name, (attribute, *_) in run.networks.items():
+            path = models.PRETRAINED / f"{name}-{steps}.weights.h5"
+            with run.gan.averaged_weights():
+                save_in_half_precision(getattr(run.gan, attribute), path)
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            stages[name][str(steps)] = {"sha256": sha256, **scores[name]}
+            print(path.name, f"{path.stat().st_size / 1e3:.0f} kB", scores[name])
+    for name, (_, builder, arguments) in run.networks.items():
+        card = {
+            "format": models.CARD_FORMAT,
+            "stages": stages[name],
+            "builder": builder,
+            "arguments": arguments,
+            "made_by": f"tools/train_generators.py {made_by}",
+            "trained_on": run.made_of,
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        }
+        text = json.dumps(card, indent=2) + "\n"
+        path = models.PRETRAINED / f"{name}.json"
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def save_in_half_precision(network, path):
+    """A file of half the size, and no difference to see."""
+    network.save_weights(path)
+    content = io.BytesIO(path.read_bytes())
+    with h5py.File(content) as whole, h5py.File(path, "w") as half:
+        half.attrs.update(whole.attrs)
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                # Not converted by HDF5, which makes errors in very small numbers.
+                half.create_dataset(name, data=item[()].astype(np.float16))
+            else:
+                half.require_group(name).attrs.update(item.attrs)
+
+        whole.visititems(copy)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="name", default=list(RUNS))
+    names = parser.parse_args().names
+    if set(names) - set(RUNS):
+        parser.error(f"name must be one of {', '.join(RUNS)}; came {', '.join(names)}.")
+    for name in names:
+        runtime.set_seed(0)
+        store(RUNS[name](), name)
+
+
+if __name__ == "__main__":
+    main()
