@@ -776,8 +776,8 @@ def for_tests(lessons, folder):
             write_atomically(target / lesson.path(variant).name, text)
 
 
-def published(lesson, variant, home):
-    """A notebook as published at `home`, and why it is a fresh build instead ("" if not)."""
+def published(lesson, variant, home=None):
+    """A notebook as published at `home`, None: nowhere; why it is a fresh build ("" if not)."""
     reason, there = why_not_published(lesson, variant), replace(lesson, home=home)
     notebook = without_outputs(there, variant) if reason else build(there, variant)[0]
     return to_text(notebook, lesson.name(variant)), reason
