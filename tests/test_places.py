@@ -27,7 +27,7 @@ import json, sys, types
 if "colab" in sys.argv:
     sys.modules["google.colab"] = types.ModuleType("google.colab")
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
-shell = TerminalInteractiveShell.instance()
+shell = TerminalInteractiveShell.instance(term_title=False)
 for source in json.load(sys.stdin):
     shell.run_cell(source).raise_error()
 """
