@@ -6,7 +6,7 @@
 #   LESSON=01 EXERCISE=1.2   what to run or to reset
 #   SET="STEPS=500"          other settings for `make run`; a text in quotes: SET="DATASET='digits'"
 #   BENCH=metrics_speed      the benchmark to run
-#   JOBS=2                   how many processes run the tests; each needs 1.5 GB of memory
+#   JOBS=2                   tests in so many processes at once: faster, but 4 GB of memory for each
 #   CHROMIUM=/path/to/it     the browser for browser-test, if that is not the first one found
 #   LAB="--no-browser"       further options for JupyterLab
 #   FOLDER=... CSV=...       where students' notebooks are or go, and their grades
@@ -44,7 +44,7 @@ lab: .venv/.learner ## open the lessons in JupyterLab (the first time, install e
 	@$(PY) -m gan_course lab $(LAB)
 
 TESTS := tests build/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
-	-n $(or $(JOBS),2) --dist loadscope
+	-n $(or $(JOBS),0) --dist loadscope
 # One run of pytest, so that its last line counts everything. conftest.py tells the notebooks to
 # train briefly, and those in solutions/ to accept nothing but right answers.
 test: .venv/.dev ## run all tests, and all notebooks with short trainings

@@ -328,7 +328,8 @@ def test_a_step_passes_the_networks_as_often_as_counted():
         latent_dim=4,
     )
     gan.compile()
-    graph = gan._compiled_step.get_concrete_function().graph
+    images = tf.TensorSpec((4, 28, 28, 1), tf.float32)
+    graph = gan._compiled_step.get_concrete_function(images).graph
     todo, needed = [*graph.control_outputs, *(tensor.op for tensor in graph.outputs)], set()
     while todo:
         op = todo.pop()
