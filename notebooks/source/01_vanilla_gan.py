@@ -75,6 +75,30 @@ STEPS = runtime.budget(full=500, fast=10)  # steps in such an epoch
 POINTS = runtime.budget(full=100_000, fast=2_000)  # samples in the 1-D game
 
 # %% [markdown]
+# ## The end, first
+#
+# Three generators come with the course. They are this lesson's, as one training left them after 2,000,
+# 6,000 and 18,000 steps: from top to bottom. Each draws the same path, in eleven small steps from one
+# list of random numbers to another. Move the slider for other paths. What did the generator learn
+# first? And is there always a digit *between* two digits?
+
+# %%
+stages = {steps: models.pretrained("vanilla_mnist", steps) for steps in (2_000, 6_000, 18_000)}
+path_ends = np.random.default_rng(0).normal(size=(20, 2, 64))
+
+
+def draw_path(path):
+    latents = plots.interpolation(*path_ends[path], steps=12)
+    rows = [generator.predict(latents, verbose=0) for generator in stages.values()]
+    return plots.tile(np.concatenate(rows), columns=12)
+
+
+plots.Panel(draw_path, scale=2, path=range(20))
+
+# %% [markdown]
+# *Soft shadows of a five and a one; the same, bolder; and a six that gets narrower until it is a one.* (The
+# slider needs a running kernel; without one you see a single path.)
+#
 # ## The game in one formula
 #
 # - The **latent vector** $z$ is a list of random numbers from a normal distribution with mean 0 and
@@ -161,7 +185,8 @@ def train_discriminator(real, fake):
     )
     samples = np.concatenate([real, fake])[:, None]
     labels = np.concatenate([np.ones(len(real)), np.zeros(len(fake))])
-    discriminator.fit(samples, labels, batch_size=500, epochs=epochs, verbose=0)
+    discriminator.fit(
+        samples, labels, batch_size=500, epochs=epochs, verbose=0, callbacks=[callbacks.Progress()])
     return discriminator
 
 
@@ -636,8 +661,13 @@ print(f"the discriminator at the end: loss {last['d_loss']:.2f}, accuracy {last[
 grid.film()
 
 # %% [markdown]
-# *A film: gray noise, then rough strokes, then digits that become cleaner and smoother.*
-#
+# *A film: gray noise, then rough strokes, then digits that become cleaner and smoother.* Or hold it in your
+# hand, epoch by epoch:
+
+# %%
+grid.scrub()
+
+# %% [markdown]
 # ### What averaging does
 #
 # The same latent vectors through the weights of the very last step, and through the average:
@@ -672,7 +702,9 @@ classifier = keras.Sequential([
 ])
 classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 passes = runtime.budget(full=max(5, 60_000 // len(digits)), fast=1)
-_ = classifier.fit(digits.images, digits.labels, batch_size=128, epochs=passes, verbose=0)
+_ = classifier.fit(
+    digits.images, digits.labels, batch_size=128, epochs=passes, verbose=0,
+    callbacks=[callbacks.Progress()])
 
 # %%
 test = data.load(digits.name, split="test")
@@ -773,7 +805,8 @@ def play(generator_rate=1e-3, discriminator_rate=1e-3, discriminator_units=128, 
         steps_per_execution=50,
     )
     batches = data.load("digits").batches(64).repeat()
-    return game.fit(batches, epochs=epochs, steps_per_epoch=50, verbose=0)
+    return game.fit(
+        batches, epochs=epochs, steps_per_epoch=50, verbose=0, callbacks=[callbacks.Progress()])
 
 # %%
 runs = {name: play(**rates) for name, rates in exercises.lesson01.HIDDEN_RATES.items()}
