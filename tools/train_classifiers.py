@@ -84,7 +84,6 @@ def store(model, name):
         tested["digits train"] = accuracy(model, "digits", "train")
         tested["digits test"] = accuracy(model, "digits", "test")
     card = {
-        "format": models.CARD_FORMAT,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "builder": "image_classifier",
         "arguments": arguments,
@@ -100,11 +99,17 @@ def store(model, name):
             "learning_rate": f"{LEARNING_RATE}, cosine decay to 0",
             "augmentation": [layer.__class__.__name__ for layer in AUGMENTATION[name]],
         },
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
-    text = json.dumps(card, indent=2) + "\n"
-    path.with_name(f"{name}_classifier.json").write_text(text, encoding="utf-8", newline="\n")
+    write_card(f"{name}_classifier", card)
     print(path.name, f"{path.stat().st_size / 1e3:.0f} kB", card["accuracy"])
+
+
+def write_card(name, about):
+    """What `models.pretrained_card` reads: about a network, and the versions that made it."""
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    card = {"format": models.CARD_FORMAT, **about, "versions": versions}
+    text = json.dumps(card, indent=2) + "\n"
+    (models.PRETRAINED / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
 
 
 def main():

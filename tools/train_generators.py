@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import hashlib
 import io
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from train_classifiers import write_card
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -188,17 +188,13 @@ def store(run, made_by):
             print(path.name, f"{path.stat().st_size / 1e3:.0f} kB", scores[name])
     for name, (_, builder, arguments) in run.networks.items():
         card = {
-            "format": models.CARD_FORMAT,
             "stages": stages[name],
             "builder": builder,
             "arguments": arguments,
             "made_by": f"tools/train_generators.py {made_by}",
             "trained_on": run.made_of,
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         }
-        text = json.dumps(card, indent=2) + "\n"
-        path = models.PRETRAINED / f"{name}.json"
-        path.write_text(text, encoding="utf-8", newline="\n")
+        write_card(name, card)
 
 
 def save_in_half_precision(network, path):
