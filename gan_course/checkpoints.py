@@ -154,9 +154,10 @@ class Resume(keras.callbacks.Callback):
     and call the same `fit` again: it goes on with the networks, both optimizers, averaged weights,
     image pools, random seeds, the place in the shuffled data, and what `SampleGrid`,
     `FrechetScore`, `HealthMonitor` and Keras' `History`, `EarlyStopping` and `ModelCheckpoint` have
-    gathered. On one CPU, what comes out is equal to that of a run without
-    interruption, to the last bit. A run that is finished removes its checkpoints, so the next one
-    begins anew.
+    gathered; of another callback, the attributes that it names in a tuple KEPT (numbers, texts,
+    arrays, and lists and dicts of these). On one CPU, what comes out is equal to that of a run
+    without interruption, to the last bit. A run that is finished removes its checkpoints, so the
+    next one begins anew.
 
     The data must be a `tf.data.Dataset` that gives the same batches each time it is made: shuffled
     with a seed, as `Images.batches` does. Up to the place where training goes on, batches are made

@@ -146,6 +146,30 @@ def test_resumed_equals_uninterrupted_to_the_last_bit(kind, execution, crashes, 
     assert capsys.readouterr().out.count("goes on at step") == len(crashes)
 
 
+class Looks(keras.callbacks.Callback):
+    """Gathers what lesson 04's does: dicts of numbers, lists and images."""
+
+    KEPT = ("looks",)
+
+    def on_train_begin(self, logs=None):
+        self.looks = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        images = self.model.generate(2, seed=1)
+        self.looks.append({"epoch": epoch, "images": images, "means": [float(images.mean())]})
+
+
+def test_what_a_callback_names_in_kept_goes_on(tmp_path):
+    whole, resumed = Looks(), Looks()
+    train(plain, tmp_path / "a", others=[whole])
+    crash(plain, tmp_path / "b", 2 * STEPS + 3, others=[Looks()])
+    train(plain, tmp_path / "b", others=[resumed])
+    assert [look["epoch"] for look in resumed.looks] == list(range(EPOCHS))
+    for look, expected in zip(resumed.looks, whole.looks, strict=True):
+        assert look["means"] == expected["means"]
+        assert np.array_equal(look["images"], expected["images"])
+
+
 # What callbacks have seen, and data without an end
 
 

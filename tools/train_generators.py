@@ -1,9 +1,10 @@
 """Train the generators that lessons open with, and store them in data/pretrained.
 
-    python tools/train_generators.py [vanilla_mnist] [dcgan_mnist] [conditional_mnist] [cycle_mnist]
+    python tools/train_generators.py [NAME ...]
 
-Each is trained as in its lesson, and stored as it was at three times of that one run, so that a
-learner sees what training does before training. It takes one to six minutes on two CPU cores.
+Each is trained as in its lesson. Some are stored as they were at three times of one training, so
+that a learner sees what training does before training; others, that are compared, at its end. One
+takes half a minute to six minutes on two CPU cores. Without a name all are trained.
 Weights are averaged where the lesson does so, and stored in half precision. Beside them a card is
 written: how they were made, how good they are, and hashes that `models.pretrained` checks.
 """
@@ -24,6 +25,7 @@ from train_classifiers import write_card
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import smoothing, stabilizers
 from gan_course import data, metrics, models, runtime, training
 
 LATENT_DIM = 64
@@ -69,10 +71,18 @@ def built(builder, arguments):
     return getattr(models, builder)(**arguments)
 
 
-def distance_of(name, draw):
-    """A score: the Frechet distance of generated images to the test images."""
+def of_one_generator(name, gan, images, steps, network, batch_size=32, draw=None):
+    """A `Run` whose score is the Frechet distance of generated images to the test images."""
     fid = metrics.FrechetDistance(data.load("mnist", "test").images)
-    return lambda gan: {name: {"frechet_distance": round(float(fid(draw(gan))), 2)}}
+    draw = draw or (lambda gan: gan.generate(COUNT))
+    return Run(
+        gan,
+        images.batches(batch_size).repeat(),
+        steps,
+        {name: ("generator", *network)},
+        lambda gan: {name: {"frechet_distance": round(float(fid(draw(gan))), 2)}},
+        f"mnist train, {len(images):,} images",
+    )
 
 
 def vanilla_mnist():
@@ -82,31 +92,71 @@ def vanilla_mnist():
         built(*network), models.mlp_discriminator(hidden=(512, 256)), latent_dim=LATENT_DIM
     )
     gan.compile(**optimizers(0.999, 0.999), jit_compile=runtime.xla_works())
-    return Run(
-        gan,
-        data.load("mnist").batches(64).repeat(),
-        (2_000, 6_000, 18_000),
-        {"vanilla_mnist": ("generator", *network)},
-        distance_of("vanilla_mnist", lambda gan: gan.generate(COUNT)),
-        "mnist train, 60,000 images",
-    )
+    steps = 2_000, 6_000, 18_000
+    return of_one_generator("vanilla_mnist", gan, data.load("mnist"), steps, network, 64)
+
+
+DCGAN = "dcgan_generator", {"latent_dim": LATENT_DIM}
 
 
 def dcgan_mnist():
     """Lesson 02's."""
-    network = "dcgan_generator", {"latent_dim": LATENT_DIM}
     gan = training.SimultaneousGAN(
-        built(*network), models.dcgan_discriminator(), latent_dim=LATENT_DIM
+        built(*DCGAN), models.dcgan_discriminator(), latent_dim=LATENT_DIM
     )
     gan.compile(**optimizers(0.99, 0.99))
-    return Run(
-        gan,
-        data.load("mnist").batches(32).repeat(),
-        (100, 500, 3_000),
-        {"dcgan_mnist": ("generator", *network)},
-        distance_of("dcgan_mnist", lambda gan: gan.generate(COUNT)),
-        "mnist train, 60,000 images",
+    return of_one_generator("dcgan_mnist", gan, data.load("mnist"), (100, 500, 3_000), DCGAN)
+
+
+def plain_labels_mnist():
+    """Lesson 03's, of 500 images."""
+    gan, images = smoothing.build_gan("plain labels", 0), data.load("mnist")[:500]
+    return of_one_generator("plain_labels_mnist", gan, images, (1_500,), DCGAN)
+
+
+def one_sided_mnist():
+    """Lesson 03's, of 500 images, with the label 0.9 for real ones."""
+    gan, images = smoothing.build_gan("one-sided: 0.9 and 0", 0), data.load("mnist")[:500]
+    return of_one_generator("one_sided_mnist", gan, images, (1_500,), DCGAN)
+
+
+def collapse_mnist():
+    """Lesson 04's: after 500 steps the generator becomes 200 times as fast as its opponent."""
+    network = "dcgan_generator", {"latent_dim": LATENT_DIM, "variant": "small"}
+    judge = models.dcgan_discriminator(variant="small", normalization="none")
+    gan = training.GAN(built(*network), judge, latent_dim=LATENT_DIM)
+    rates = [
+        keras.optimizers.schedules.PiecewiseConstantDecay([500], [1e-3, then])
+        for then in (1e-2, 5e-5)
+    ]
+    gan.compile(
+        generator_optimizer=adam(rates[0], beta_2=0.99),
+        discriminator_optimizer=adam(rates[1], beta_2=0.99),
     )
+    return of_one_generator("collapse_mnist", gan, data.load("mnist"), (500, 600, 860), network)
+
+
+def of_lesson_05(name, method, rate=None):
+    """One of the methods of the study, at its best settings or at another rate of learning."""
+    rows = data.stored_results("stabilizers")
+    best = next(row for row in rows if row["method"] == method and row["seed"] == 0)
+    gan = stabilizers.build_gan(method, rate or best["rate"], best["extra"], 0)
+    return of_one_generator(name, gan, data.load("mnist"), (best["steps"],), DCGAN)
+
+
+def batch_norm_mnist():
+    """Lesson 05's with the lowest median of its study."""
+    return of_lesson_05("batch_norm_mnist", "BatchNorm in D, as in lesson 02")
+
+
+def plain_mnist():
+    """Lesson 05's with nothing added."""
+    return of_lesson_05("plain_mnist", "non-saturating")
+
+
+def slow_mnist():
+    """Lesson 05's with nothing added, which learns at a tenth of its best rate."""
+    return of_lesson_05("slow_mnist", "non-saturating", 3e-4)
 
 
 def conditional_mnist():
@@ -118,16 +168,13 @@ def conditional_mnist():
     gan.compile(**optimizers(0.99, 0.99))
     images = data.load("mnist")
     images = images[: -(len(images) // 3)]
-    return Run(
+    return of_one_generator(
+        "conditional_mnist",
         gan,
-        images.batches(32).repeat(),
+        images,
         (100, 500, 3_000),
-        {"conditional_mnist": ("generator", *network)},
-        distance_of(
-            "conditional_mnist",
-            lambda gan: gan.generate(COUNT, labels=np.arange(COUNT) % 10),
-        ),
-        "mnist train, 40,000 images",
+        network,
+        draw=lambda gan: gan.generate(COUNT, labels=np.arange(COUNT) % 10),
     )
 
 
@@ -169,7 +216,21 @@ def cycle_mnist():
     )
 
 
-RUNS = {run.__name__: run for run in (vanilla_mnist, dcgan_mnist, conditional_mnist, cycle_mnist)}
+RUNS = {
+    run.__name__: run
+    for run in (
+        vanilla_mnist,
+        dcgan_mnist,
+        plain_labels_mnist,
+        one_sided_mnist,
+        collapse_mnist,
+        batch_norm_mnist,
+        plain_mnist,
+        slow_mnist,
+        conditional_mnist,
+        cycle_mnist,
+    )
+}
 
 
 def store(run, made_by):
