@@ -13,13 +13,21 @@ import tensorflow as tf
 from gan_course import data, metrics, models
 
 PRETRAINED = ("mnist_classifier", "fashion_mnist_classifier")
-GENERATORS = (
+LEARNING = (  # generators as they were at three times of their training
     "vanilla_mnist",
     "dcgan_mnist",
     "conditional_mnist",
     "cycle_mnist_a_to_b",
     "cycle_mnist_b_to_a",
 )
+COMPARED = (
+    "plain_labels_mnist",
+    "one_sided_mnist",
+    "batch_norm_mnist",
+    "plain_mnist",
+    "slow_mnist",
+)
+GENERATORS = (*LEARNING, "collapse_mnist", *COMPARED)
 
 
 def test_the_classic_pair_has_the_weights_of_100_128_784_and_784_128_1():
@@ -144,18 +152,48 @@ def test_pretrained_classifiers_are_small_and_as_good_as_they_have_to_be(name):
     assert {variable.dtype for variable in network.weights} == {"float32"}
 
 
+def test_every_pretrained_network_is_tested():
+    cards = sorted(path.stem for path in models.PRETRAINED.glob("*.json"))
+    assert cards == sorted([*PRETRAINED, *GENERATORS])
+
+
 @pytest.mark.parametrize("name", GENERATORS)
-def test_pretrained_generators_get_better_with_their_steps(name):
+def test_pretrained_generators_are_small_and_whole(name):
     stages = models.pretrained_card(name)["stages"]
-    assert len(stages) == 3
+    assert len(stages) == (1 if name in COMPARED else 3)
     for steps, stage in stages.items():
         weights = models.PRETRAINED / f"{name}-{steps}.weights.h5"
         assert weights.stat().st_size < 1_200_000
         assert hashlib.sha256(weights.read_bytes()).hexdigest() == stage["sha256"]
-    measure = "pixel_error" if "cycle" in name else "frechet_distance"
-    scores = [stages[steps][measure] for steps in sorted(stages, key=int)]
-    assert scores == sorted(scores, reverse=True) and scores[-1] < scores[0] / 3
     assert models.pretrained(name).count_params() > 0
+
+
+def scores_of(name):
+    """One for each time at which a generator is stored, in the order of the steps."""
+    stages = models.pretrained_card(name)["stages"]
+    measure = "pixel_error" if "cycle" in name else "frechet_distance"
+    return [stages[steps][measure] for steps in sorted(stages, key=int)]
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_pretrained_generators_get_better_with_their_steps(name):
+    scores = scores_of(name)
+    assert scores == sorted(scores, reverse=True) and scores[-1] < scores[0] / 3
+
+
+def test_the_collapsed_generator_ignores_its_input():
+    latents = np.random.default_rng(0).normal(size=(200, 64)).astype("float32")
+    spread = {}
+    for steps in (500, 600, 860):
+        images = models.pretrained("collapse_mnist", steps).predict(latents, verbose=0)
+        spread[steps] = images.std(axis=0).mean()
+    assert spread[500] > 1.5 * spread[600] and spread[500] > 5 * spread[860]
+
+
+def test_generators_that_are_compared_differ_as_their_lessons_say():
+    of = {name: scores_of(name)[0] for name in COMPARED}
+    assert of["batch_norm_mnist"] < of["plain_mnist"] < of["slow_mnist"] / 2
+    assert abs(np.log(of["one_sided_mnist"] / of["plain_labels_mnist"])) < np.log(1.2)
 
 
 def test_a_pretrained_generator_draws_digits():
