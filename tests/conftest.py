@@ -1,4 +1,6 @@
-"""Two logical CPU devices for the tests, so that training on several can be tried on one."""
+"""For all tests: two logical CPU devices, to try training on several; no waiting for tf.data."""
+
+from unittest import mock
 
 import pytest
 import tensorflow as tf
@@ -7,6 +9,17 @@ tf.config.set_visible_devices([], "GPU")  # these tests ask for equal bits, whic
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_autotuner():
+    """tf.data's autotuner off: who deletes an iterator waits for its thread, up to a minute."""
+    iterate, options = tf.data.Dataset.__iter__, tf.data.Options()
+    options.autotune.enabled = False
+    with mock.patch.object(
+        tf.data.Dataset, "__iter__", lambda self: iterate(self.with_options(options))
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")
