@@ -41,7 +41,7 @@ def test_has_looks_at_all_keys_and_nothing_else(table):
 def test_markdown(table):
     table.append({"name": "a", "size": 1})
     table.write_markdown("Speed", "In seconds.", ["name", "size"], [["a", "1"]])
-    text = table.path.with_suffix(".md").read_text()
+    text = table.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "# Speed\n\nIn seconds.\n\n| name | size |\n| --- | --- |\n| a | 1 |\n" in text
     assert "Made with python" in text
 
@@ -92,7 +92,7 @@ def gan_of_lesson(file, begin, *arguments, cells=1, **settings):
         cells: how many, that one included.
         settings: the UPPERCASE names that the cell uses.
     """
-    source = (LESSONS / file).read_text("utf-8")
+    source = (LESSONS / file).read_text("utf-8", encoding="utf-8")
     cell = "\n# %%".join(source[source.index(begin) :].split("\n# %%")[:cells])
     names = {**settings, "keras": keras, "losses": losses, "models": models}
     names |= {"runtime": runtime, "training": training}
@@ -185,7 +185,7 @@ def test_the_report_holds_means_ranges_and_levels(tmp_path):
     table.append(run("Course", 0, [30, 20, 10, 8, 4]))
     table.append(run("Course", 1, [20, 10, 6, 4, 2]))
     quality_time.report(table)
-    text = table.path.with_suffix(".md").read_text()
+    text = table.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "| Course | 2 | 25.0 (20.0 to 30.0) | 15.0 (10.0 to 20.0) |" in text
     levels = "| Course | 0 to 30 | 0 to 30 | 0 to 60 | 30 to 120 | 60 to 300 | - |"
     assert levels in text  # <= 100, 50, 25, 12, 6, 3
@@ -293,7 +293,7 @@ def test_a_short_study_of_smoothing(tmp_path, few_digits):
     assert set(measured) < set(row)
     table.append({**row, **measured})
     smoothing.report(table)
-    text = table.path.with_suffix(".md").read_text()
+    text = table.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "| 500 | noise: a tenth flipped | " in text
     assert "| 75% | 50% | 25% | 75.0% | 50.0% | 25.0% | 75.0% | 50.0% | 25.0% |" in text
 
@@ -303,7 +303,7 @@ def test_a_short_study_of_smoothing(tmp_path, few_digits):
 
 def lesson_05s_methods(extra):
     """What lesson 05 compiles each of its methods with."""
-    source = (LESSONS / "05_stabilizing.py").read_text("utf-8")
+    source = (LESSONS / "05_stabilizing.py").read_text("utf-8", encoding="utf-8")
     names = {"losses": losses, "EXTRA": extra}
     exec(source[source.index("METHODS = {") :].split("\n# %%")[0], names)
     return names["METHODS"]
@@ -360,7 +360,7 @@ def test_the_scoreboard_takes_the_settings_that_are_better_in_their_worse_seed(t
     for row in [paid, *grid, *runs]:
         table.append(row)
     stabilizers.report(table)
-    text = table.path.with_suffix(".md").read_text()
+    text = table.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "| hinge | 6.0 | 6.0 | 3.0 to inf | 2 of 5 | 30 | 0.003 |" in text
     assert "- hinge: 0.003: 6.0, 7.0; 0.0003: 9.0; 0.001: 5.0, inf" in text
 

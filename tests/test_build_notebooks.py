@@ -412,10 +412,16 @@ DRIFTS = {
     "count": (lose_count, "code cell 2 was not run"),
     "never run": (never_run, "was never run"),
     "missing": (lambda root: (root / "notebooks/01_double.ipynb").unlink(), "does not exist"),
-    "broken": (lambda root: (root / "notebooks/01_double.ipynb").write_text("<<<"), "cannot be re"),
+    "broken": (
+        lambda root: (root / "notebooks/01_double.ipynb").write_text("<<<", encoding="utf-8"),
+        "cannot be re",
+    ),
     "orphan": (orphan, "notebooks/solutions/02_gone.ipynb has no source"),
     "table": (lambda root: change_source(root, "title: Do", "title: Tr"), "README.md: what stands"),
-    "no table": (lambda root: (root / "README.md").write_text("none"), "README.md has no place"),
+    "no table": (
+        lambda root: (root / "README.md").write_text("none", encoding="utf-8"),
+        "README.md has no place",
+    ),
 }
 
 
@@ -428,13 +434,13 @@ def test_check_finds(course, capsys, drift):
 
 
 def test_check_only_notes_a_newer_package(course, capsys):
-    (course / "gan_course/package.py").write_text("number = 2\n")
+    (course / "gan_course/package.py").write_text("number = 2\n", encoding="utf-8")
     assert build(course, "--check") == 0
     assert "note: notebooks/01_double.ipynb was run with an earlier" in capsys.readouterr().out
 
 
 def test_a_broken_notebook_is_built_anew(course):
-    (course / "notebooks/01_double.ipynb").write_text("<<<<<<< HEAD")
+    (course / "notebooks/01_double.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
     assert build(course) == 0
     assert read(course).cells[1].source == LEARNER_CELL
 
@@ -478,7 +484,7 @@ def test_other_notebooks_are_tested_as_a_fresh_build(course, tmp_path, capsys, c
 def test_the_table_is_made_from_the_stored_run(course):
     minutes = read(course).metadata.gan_course.minutes
     row = rf"| [01 Doubling](notebooks/01_double.ipynb) | double \| halve | {minutes} "
-    text = (course / "README.md").read_text()
+    text = (course / "README.md").read_text(encoding="utf-8")
     assert f"{row}| the answer 42.0 |\n<!-- lessons:end -->\n\nEnd.\n" in text
 
 

@@ -410,7 +410,7 @@ def version_folder(version, finished=True):
     folder = data._tfds_folder() / "mnist" / version
     folder.mkdir(parents=True)
     if finished:
-        (folder / "dataset_info.json").write_text("{}")
+        (folder / "dataset_info.json").write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -455,8 +455,10 @@ def test_a_copy_is_loaded_and_then_the_cache(copy, split):
 
 def test_another_version_than_tfds_own_will_do(copy):
     older = copy.rename(copy.with_name("2.0.0"))
-    info = json.loads((older / "dataset_info.json").read_text())
-    (older / "dataset_info.json").write_text(json.dumps(info | {"version": "2.0.0"}))
+    info = json.loads((older / "dataset_info.json").read_text(encoding="utf-8"))
+    (older / "dataset_info.json").write_text(
+        json.dumps(info | {"version": "2.0.0"}), encoding="utf-8"
+    )
     assert len(data.load("mnist")) == 40
 
 
@@ -479,7 +481,9 @@ def flip(path):
 
 def tell(count):
     """Return a function that makes dataset_info.json promise `count` train images."""
-    return lambda path: path.write_text(path.read_text().replace('"40"', f'"{count}"'))
+    return lambda path: path.write_text(
+        path.read_text(encoding="utf-8").replace('"40"', f'"{count}"'), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def test_links_in_lessons_lead_somewhere_from_both_notebooks(lesson):
 
 
 def test_broken_links_are_seen(tmp_path):
-    (tmp_path / "page.md").write_text("# A `title`, so\n```\n# no title\n```\n", "utf-8")
+    (tmp_path / "page.md").write_text(
+        "# A `title`, so\n```\n# no title\n```\n", "utf-8", encoding="utf-8"
+    )
     text = "[1](page.md) [2](page.md#a-title-so) [3](#here) [4](none.md)\n[5](page.md#no-title)\n"
     assert broken(text, tmp_path) == ["#here", "none.md", "page.md#no-title"]
     assert broken(text + "## Here\n", tmp_path) == ["none.md", "page.md#no-title"]
@@ -90,7 +92,9 @@ def test_files_commands_and_papers_that_are_named_exist(path):
     text = re.sub(r"https://(?!arxiv)\S+", "", path.read_text(encoding="utf-8"))
     files = [name for name in _FILE.findall(text) if not re.search(r"NN|_x\.", name)]
     assert [name for name in files if not (ROOT / name).exists()] == []
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    targets = re.findall(
+        r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8", encoding="utf-8"), re.MULTILINE
+    )
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
     papers = re.findall(r"arxiv\W*(?:org/\w+/)?(.{0,10})", text, re.IGNORECASE)
     assert [number for number in papers if not is_arxiv_number(number)] == []

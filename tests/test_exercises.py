@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sys
 import time
@@ -595,6 +596,21 @@ def test_html_box_shows_text_as_text(monkeypatch):
     assert html.index("Hint 1 of 2") < html.index("Hint 2 of 2")
 
 
+def luminance(color):
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return np.dot([0.2126, 0.7152, 0.0722], linear)
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong", "todo"])
+@pytest.mark.parametrize("page", ["#ffffff", "#0d1117"])  # GitHub's, light and dark
+def test_a_box_is_seen_on_light_and_dark_pages(kind, page):
+    (color,) = re.findall("#[0-9A-F]{6}", checker.boxes._as_html(kind, "title", ["text"], []))
+    darker, lighter = sorted([luminance(color), luminance(page)])
+    assert (lighter + 0.05) / (darker + 0.05) > 3  # the bar; texts have the page's own color
+
+
 def test_a_result_at_the_end_of_a_cell_shows_nothing_more(capsys):
     result = judge("1.1", ...)
     capsys.readouterr()
@@ -613,26 +629,28 @@ def test_progress_is_kept_and_taken_back(tmp_path, monkeypatch):
     judge("1.1", ...)
     assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
     for broken in ("{broken", "{}", "[[1], 2, null]"):
-        file.write_text(broken)
+        file.write_text(broken, encoding="utf-8")
         assert "lesson 01: 0 of 6 solved" in str(exercises.progress())
         judge("0.1", RIGHT["0.1"][0])
-        assert json.loads(file.read_text()) == ["0.1"]
+        assert json.loads(file.read_text(encoding="utf-8")) == ["0.1"]
 
 
 @pytest.mark.parametrize("text", ["[[]]", '[1, {}, "0.1"]', "[" * 100_000, '{"0.1": 1}'])
 def test_a_damaged_progress_file_is_mended(tmp_path, monkeypatch, text):
     file = tmp_path / "progress.json"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     monkeypatch.setenv("GAN_COURSE_PROGRESS", str(file))
     assert judge("1.1", ...).status == "todo"
-    assert file.read_text() == text
+    assert file.read_text(encoding="utf-8") == text
     judge("1.1", checker._find("1.1").solution)
-    assert json.loads(file.read_text()) == (["0.1", "1.1"] if '"0.1"]' in text else ["1.1"])
+    assert json.loads(file.read_text(encoding="utf-8")) == (
+        ["0.1", "1.1"] if '"0.1"]' in text else ["1.1"]
+    )
     assert {each.name for each in tmp_path.iterdir()} == {"progress.json", "progress.lock"}
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("GAN_COURSE_PROGRESS", str(tmp_path / "file" / "progress.json"))
     assert judge("1.1", checker._find("1.1").solution).status == "right"
 

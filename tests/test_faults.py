@@ -82,7 +82,9 @@ class Notebook:
         return verdicts[-1] if verdicts else shown
 
     def solved(self):
-        return json.loads(self.progress.read_text()) if self.progress.exists() else []
+        return (
+            json.loads(self.progress.read_text(encoding="utf-8")) if self.progress.exists() else []
+        )
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +222,7 @@ def run_writers(script, progress):
 def test_two_lessons_that_write_at_once_lose_nothing(tmp_path):
     progress = tmp_path / "progress.json"
     run_writers(TOGETHER, progress)
-    assert json.loads(progress.read_text()) == ["0.1", "1.1", "2.1", "2.5"]
+    assert json.loads(progress.read_text(encoding="utf-8")) == ["0.1", "1.1", "2.1", "2.5"]
 
 
 @forks

@@ -794,7 +794,7 @@ def judged(id, answer, before='["0.1", "1.1"]', strict=False):
     """Judge an answer, and see that nothing but what is documented happens."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "progress.json"
-        file.write_text(before)
+        file.write_text(before, encoding="utf-8")
         variables = {"GAN_COURSE_PROGRESS": str(file), "GAN_COURSE_STRICT": "1" if strict else ""}
         known = solved_in(before)
         with unittest.mock.patch.dict(os.environ, variables):
@@ -807,9 +807,9 @@ def judged(id, answer, before='["0.1", "1.1"]', strict=False):
         assert status in ("todo", "wrong", "right")
         after = known | {id} if status == "right" else known - {id}
         if counts(id) and after != known:
-            assert json.loads(file.read_text()) == sorted(after)
+            assert json.loads(file.read_text(encoding="utf-8")) == sorted(after)
         else:
-            assert file.read_text() == before
+            assert file.read_text(encoding="utf-8") == before
         assert set(os.listdir(folder)) <= {"progress.json", "progress.lock"}
     return status
 
@@ -1107,7 +1107,9 @@ def test_damaged_stored_notebooks(stored, variant):
         root = Path(folder)
         for part in ("notebooks/source", "notebooks/solutions"):
             (root / part).mkdir(parents=True)
-        (root / "notebooks/source/01_a.py").write_text("# %%\ndef f():\n    return ...\n")
+        (root / "notebooks/source/01_a.py").write_text(
+            "# %%\ndef f():\n    return ...\n", encoding="utf-8"
+        )
         (lesson,) = tool.find_lessons(root)
         lesson.path(variant).write_bytes(stored)
         notebook, _, reason, problems = tool.build(lesson, variant)

@@ -63,10 +63,10 @@ def test_students_get_the_published_notebooks_and_no_solutions(tmp_path):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert "00_welcome.ipynb is as published" in done.stdout, done.stderr
 
-    (folder / "workbook" / "mine.txt").write_text("mine")
+    (folder / "workbook" / "mine.txt").write_text("mine", encoding="utf-8")
     (folder / "notebooks" / "99_old.ipynb").touch()
     teaching.export(folder)  # again: renewed, but for what was done in it
-    assert (folder / "workbook" / "mine.txt").read_text() == "mine"
+    assert (folder / "workbook" / "mine.txt").read_text(encoding="utf-8") == "mine"
     assert not (folder / "notebooks" / "99_old.ipynb").exists()
 
 
@@ -127,7 +127,7 @@ def graded(path, lessons=LESSONS, cell_seconds=60):
 )
 def test_what_is_no_notebook_of_the_course_gets_its_rows(tmp_path, name, text, exercises):
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     found = graded(path)
     assert list(found) == exercises
     assert all(verdict == "error" for verdict, _ in found.values())
@@ -187,7 +187,7 @@ def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
     write(folder / "=ann" / "00_welcome.ipynb", notebook("00_welcome.ipynb", e0_1=right))
     write(folder / "bob" / "mine.ipynb", notebook("00_welcome.ipynb", e0_1=wrong))
     (folder / "cem").mkdir()
-    (folder / "cem" / "00_welcome.ipynb").write_text("{")
+    (folder / "cem" / "00_welcome.ipynb").write_text("{", encoding="utf-8")
     assert teaching.main(["grade", str(folder), "--csv", str(table)]) == 0
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
     assert [(row["student"], row["exercise"], row["verdict"]) for row in rows] == [

@@ -98,9 +98,9 @@ def test_an_edited_copy_is_kept_and_the_line_says_what_to_do(course, copy):
 
 
 def test_a_copy_that_was_only_run_counts_as_unedited(course, copy):
-    notebook = json.loads(copy.read_text())
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
     notebook["cells"][1].update(outputs=[], execution_count=7)
-    copy.write_text(json.dumps(notebook))
+    copy.write_text(json.dumps(notebook), encoding="utf-8")
     publish(course, text="second")
     assert "renewed" in workbook.prepare(course)[0]
 
@@ -115,11 +115,11 @@ def test_a_copy_that_was_only_run_counts_as_unedited(course, copy):
     ],
 )
 def test_a_broken_copy_is_said_to_be_broken_kept_and_reset(course, copy, capsys, text):
-    copy.write_text(text)
+    copy.write_text(text, encoding="utf-8")
     assert "cannot be read as a notebook" in workbook.prepare(course)[0]
     with pytest.raises(workbook.WorkbookError, match="cannot be read as a notebook"):
         workbook.reset(exercise="1.1", root=course)
-    assert copy.read_text() == text
+    assert copy.read_text(encoding="utf-8") == text
     workbook.reset(lesson="01", root=course)
     assert "could not be read as a notebook" in capsys.readouterr().out
     assert backups(course) == [text]
@@ -136,7 +136,7 @@ def test_a_folder_in_the_place_of_a_copy_is_moved_away(course, copy):
 
 def test_a_broken_published_notebook_replaces_nothing(course, copy):
     mine = solve(copy)
-    (course / "notebooks" / LESSON).write_text("{")
+    (course / "notebooks" / LESSON).write_text("{", encoding="utf-8")
     for call in (workbook.prepare, lambda root: workbook.reset(lesson="01", root=root)):
         with pytest.raises(workbook.WorkbookError, match="git restore notebooks"):
             call(root=course)
@@ -149,14 +149,14 @@ def test_a_broken_published_notebook_replaces_nothing(course, copy):
 
 @pytest.mark.parametrize("value", ["\ud800", json.loads("[" * 500 + "]" * 500)])
 def test_what_cannot_be_written_again_leaves_the_copy_where_it_is(course, copy, value):
-    notebook = json.loads(copy.read_text())
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
     notebook["cells"][0]["metadata"]["odd"] = "HERE"
-    copy.write_text(json.dumps(notebook).replace('"HERE"', json.dumps(value)))
-    mine = copy.read_text()
+    copy.write_text(json.dumps(notebook).replace('"HERE"', json.dumps(value)), encoding="utf-8")
+    mine = copy.read_text(encoding="utf-8")
     try:
         workbook.reset(exercise="1.1", root=course)
     except workbook.WorkbookError:
-        assert copy.read_text() == mine
+        assert copy.read_text(encoding="utf-8") == mine
     else:
         assert backups(course) == [mine] and len(sources(copy)) == 3
 
@@ -191,17 +191,17 @@ def test_an_exercise_is_reset_and_the_rest_of_the_copy_stays(course, copy):
 
 
 def test_an_exercise_whose_cell_was_split_is_whole_again(course, copy):
-    notebook = json.loads(copy.read_text())
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
     notebook["cells"].insert(2, {**notebook["cells"][1], "id": "split", "source": "rest"})
-    copy.write_text(json.dumps(notebook))
+    copy.write_text(json.dumps(notebook), encoding="utf-8")
     workbook.reset(exercise="1.1", root=course)
     assert sources(copy) == sources(course / "notebooks" / LESSON)
 
 
 def test_an_exercise_whose_cell_was_deleted_needs_the_lesson_reset(course, copy):
-    notebook = json.loads(copy.read_text())
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
     del notebook["cells"][1]
-    copy.write_text(json.dumps(notebook))
+    copy.write_text(json.dumps(notebook), encoding="utf-8")
     with pytest.raises(workbook.WorkbookError, match=r"deleted .* the whole lesson"):
         workbook.reset(exercise="1.1", root=course)
 
@@ -222,11 +222,11 @@ def test_what_does_not_exist_is_answered_with_what_does(course, what, problem):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "copy.ipynb"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         workbook.write_atomically(path, "new")
-    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [
+    assert [(found.name, found.read_text(encoding="utf-8")) for found in tmp_path.iterdir()] == [
         ("copy.ipynb", "old")
     ]
 
@@ -259,7 +259,7 @@ def clone(tmp_path, monkeypatch):
     origin = tmp_path / "origin"
     origin.mkdir()
     publish(origin)
-    (origin / ".gitignore").write_text("workbook/\n")
+    (origin / ".gitignore").write_text("workbook/\n", encoding="utf-8")
     git(origin, "init", "-q", "-b", "main")
     git(origin, "add", ".")
     git(origin, "commit", "-q", "-m", "first")
@@ -277,13 +277,13 @@ def test_update_keeps_what_was_edited_in_place(clone):
     mine = solve(clone / "notebooks" / LESSON)
     git(clone, "add", ".")  # staged or not makes no difference
     own = clone / "notebooks" / "my_own.ipynb"
-    own.write_text("own")
+    own.write_text("own", encoding="utf-8")
     git(clone, "add", ".")
     publish_second(clone)
     assert workbook.update(clone) == [f"workbook/{LESSON}: renewed (you had not changed it)"]
     assert backups(clone) == [mine]
     assert sources(clone / "notebooks" / LESSON)[0] == "second"
-    assert own.read_text() == "own"
+    assert own.read_text(encoding="utf-8") == "own"
 
 
 def test_update_restores_a_deleted_notebook(clone):
@@ -413,8 +413,8 @@ def search(tmp_path, *arguments, **pythons):
         usual = {"version": (3, 12), "system": "linux", "machine": "x86_64", "venv": True}
         path = folder / name.replace("_", ".")
         script = tmp_path / f"{name}.py"
-        script.write_text(PRETENDER.format(**(usual | properties)))
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+        script.write_text(PRETENDER.format(**(usual | properties)), encoding="utf-8")
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
         path.chmod(0o755)
     environment = {"PATH": str(folder)}
     command = [shutil.which("make"), *arguments, ".venv/bin/python"]

@@ -3,14 +3,15 @@
 import html
 import sys
 
-_COLORS = {"right": "#0072B2", "wrong": "#D55E00", "todo": "#7F7F7F"}  # safe for color blindness
+# Of the bar beside a box: safe for color blindness, and seen on light and dark pages alike.
+_COLORS = {"right": "#0072B2", "wrong": "#D55E00", "todo": "#7F7F7F"}
 
 
 def show(kind, title, parts=(), folded=(), instead="", extra=None):
     """Show one box.
 
     Args:
-        kind: "right", "wrong" or "todo", which chooses the color.
+        kind: "right", "wrong" or "todo", which chooses the color of the bar beside it.
         title: one line, always in words, never by color alone.
         parts: paragraphs; a pair (label, text) is shown as label and code.
         folded: texts that open one inside the other, such as hints.
@@ -49,7 +50,6 @@ def _as_text(title, parts):
 
 
 def _as_html(kind, title, parts, folded):
-    color = _COLORS[kind]
     body = "".join(_part_as_html(part) for part in parts)
     hints = ""
     for number, text in reversed(list(enumerate(folded, start=1))):
@@ -58,8 +58,8 @@ def _as_html(kind, title, parts, folded):
             f"{_escape(text)}{hints}</details>"
         )
     return (
-        f"<div style='border-left:5px solid {color};padding:4px 12px;margin:4px 0'>"
-        f"<b style='color:{color}'>{_escape(title)}</b>{body}{hints}</div>"
+        f"<div style='border-left:5px solid {_COLORS[kind]};padding:4px 12px;margin:4px 0'>"
+        f"<b>{_escape(title)}</b>{body}{hints}</div>"
     )
 
 
