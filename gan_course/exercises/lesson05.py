@@ -48,7 +48,7 @@ prediction(
     "which method slows a step most",
     right="c",
     why="The slope for an image needs one pass backwards, and the gradient of that slope one more, "
-    "through both. For two kinds of images that is twice as much.",
+    "through both. For two kinds of images that is at least twice as much.",
     others={
         "a": "Clipping only touches the weights, once a step: no pass through the network.",
         "b": "Power iteration works on kernels, not on images: a larger batch costs no more.",

@@ -77,10 +77,10 @@ POINTS = runtime.budget(full=100_000, fast=2_000)  # samples in the 1-D game
 # %% [markdown]
 # ## The end, first
 #
-# Three generators come with the course. They are this lesson's, as one training left them after 2,000,
-# 6,000 and 18,000 steps: from top to bottom. Each draws the same path, in eleven small steps from one
-# list of random numbers to another. Move the slider for other paths. What did the generator learn
-# first? And is there always a digit *between* two digits?
+# Three generators come with the course. They were trained as in this lesson, and are one network after
+# 2,000, 6,000 and 18,000 steps, from top to bottom. All three get the same twelve lists of random
+# numbers, which lead on a straight line from one list to another. Move the slider for other lines. What
+# did the generator learn first? And is there always a digit *between* two digits?
 
 # %%
 stages = {steps: models.pretrained("vanilla_mnist", steps) for steps in (2_000, 6_000, 18_000)}
@@ -89,7 +89,7 @@ path_ends = np.random.default_rng(0).normal(size=(20, 2, 64))
 
 def draw_path(path):
     latents = plots.interpolation(*path_ends[path], steps=12)
-    rows = [generator.predict(latents, verbose=0) for generator in stages.values()]
+    rows = [generator(latents, training=False) for generator in stages.values()]
     return plots.tile(np.concatenate(rows), columns=12)
 
 
@@ -97,7 +97,8 @@ plots.Panel(draw_path, scale=2, path=range(20))
 
 # %% [markdown]
 # *Soft shadows of a five and a one; the same, bolder; and a six that gets narrower until it is a one.* (The
-# slider needs a running kernel; without one you see a single path.)
+# slider needs a running kernel; without one you see a single line.) Where the ink goes comes first, firm
+# strokes come later. The other question is taken up in section 6.
 #
 # ## The game in one formula
 #
@@ -169,8 +170,8 @@ optimal_discriminator = exercises.answer("1.1", my_optimal_discriminator)
 # The binary cross-entropy that Keras minimizes here is $-V/2$, half because it averages over real
 # and fake samples together. The one difference from a first Keras classifier is that the network
 # ends **without a sigmoid**. Its output is a *logit* $a$, any real number, and $D = \sigma(a)$ with
-# $\sigma(a) = 1/(1 + e^{-a})$. Losses are computed from logits everywhere in this course; exercise
-# 1.2 shows why.
+# $\sigma(a) = 1/(1 + e^{-a})$. The losses of the game are computed from logits everywhere in this
+# course; exercise 1.2 shows why.
 
 # %%
 def train_discriminator(real, fake):
@@ -291,9 +292,9 @@ low, high = np.percentile(answers[0], [1, 99])
 print(f"98% of the answers at d = 0 lie between {low:.3f} and {high:.3f}")
 
 # %% [markdown]
-# In the first row real and fake are the same: $V$ is $-\log 4 = -1.386$ and the divergence 0. That is
-# where a perfect generator would take the game. (From row to row the last digits are sampling noise.) In the last row the two hardly overlap, and the
-# divergence comes near its ceiling $\log 2 = 0.693$, where it says *different* but no longer *how
+# In the first row real and fake are the same: $V$ is $-\log 4 = -1.386$ and the divergence 0. That is where a perfect
+# generator would take the game. (From row to row the last digits are sampling noise.) In the last row the two hardly
+# overlap, and the divergence comes near its ceiling $\log 2 = 0.693$, where it says *different* but no longer *how
 # far*.
 #
 # ## 2. Two losses
@@ -341,7 +342,7 @@ print(f"{discriminator_loss(undecided, undecided):.4f} = 2 ln 2")
 # $\log(1 - D(G(z)))$: the *minimax* loss, also called *saturating*. Or it could minimize
 # $-\log D(G(z))$, the *non-saturating* loss. Both want $D(G(z))$ near 1.
 #
-# **Prediction 1.b.** At the beginning every fake is obvious; say its logit is −3, so $D =
+# **Prediction 1.b.** Suppose that a fake is obvious: its logit is −3, so $D =
 # 0.047$. Which loss is steeper there, as a function of the logit?
 #
 # - a: the non-saturating one, $-\log D$
@@ -553,8 +554,8 @@ print(f"root mean square distance that a weight moved: {moved:.4f}")
 print(f"difference, as a share of it: tf.function {by_graph:.1e}, fit {by_fit:.1e}")
 
 # %% [markdown]
-# The same, but for rounding. (Rounding grows: after some hundred steps the weights differ visibly,
-# though the images are equally good.) What differs at once is the speed. Below are steps per second,
+# The same, but for rounding. (Rounding grows: in a long run the weights drift apart, and neither run is
+# the better one for it.) What differs at once is the speed. Below are steps per second,
 # after some steps to warm up; the last row is `fit` with *XLA*, a compiler that merges many small
 # operations into few, if it works on this machine.
 
@@ -588,14 +589,13 @@ for name, speed in speeds.items():
     print(f"{name:12} {speed:7.1f} steps/s   {speed / speeds['eager']:5.1f} times eager")
 
 # %% [markdown]
-# `fit` costs nothing on top of a `tf.function`, XLA makes it faster still, and progress bars and
-# callbacks come with it. So this is the step to use. Compare it with yours; `_apply` holds the two
-# lines after the tape (`share` and `scale_loss` matter only on several devices or in half precision),
-# and `_log` keeps the means for the progress bar. What else you see there comes into play in lesson 05
-# and does nothing here: `_shares` gives the whole batch, once; `_discriminator_loss` is the loss that
-# you wrote; the penalty is 0; `_clip` lets all weights be. And in lesson 04: until then, `judge` only
-# calls the discriminator, `_generator_loss` the generator's half of the loss, and `_diversity` is 0. So is
-# `_regularization`, until lesson 07.
+# `fit` costs nothing on top of a `tf.function`, XLA makes it faster still, and progress bars and callbacks come with
+# it. So this is the step to use. Compare it with yours; `_apply` holds the two lines after the tape, and leaves
+# everything as it is if a gradient is NaN or infinite (`share` and `scale_loss` matter only on several devices or in
+# half precision), and `_log` keeps the means for the progress bar. What else you see there comes into play in lesson
+# 05 and does nothing here: `_shares` gives the whole batch, once; `_discriminator_loss` is the loss that you wrote;
+# the penalty is 0; `_clip` lets all weights be. And in lesson 04: until then, `judge` only calls the discriminator,
+# `_generator_loss` the generator's half of the loss, and `_diversity` is 0. So is `_regularization`, until lesson 07.
 
 # %%
 print(inspect.getsource(training.GAN.train_step))
@@ -608,7 +608,7 @@ print(inspect.getsource(training.GAN._apply))
 # latent vectors that stay the same for the whole run, so that pictures can be compared. And the
 # generator's optimizer keeps an *average* of its weights over the last thousand steps or so
 # (`use_ema`), which takes out the jitter of single steps; `generate` draws with the average.
-# Averaging costs some speed.
+# Averaging, pictures and checkpoints cost some speed.
 #
 # **Prediction 1.d.** When the digits look good, the discriminator's loss will be
 #
@@ -661,8 +661,8 @@ print(f"the discriminator at the end: loss {last['d_loss']:.2f}, accuracy {last[
 grid.film()
 
 # %% [markdown]
-# *A film: gray noise, then rough strokes, then digits that become cleaner and smoother.* Or hold it in your
-# hand, epoch by epoch:
+# *A film: gray noise, then soft shadows, then digits with ever firmer strokes; some turn into another one on the
+# way.* Or hold it in your hand, two epochs at a time:
 
 # %%
 grid.scrub()
@@ -731,8 +731,8 @@ print(f"read with more than 90% confidence: {confident:.1%} of generated digits,
 # The gap to the real digits is what this generator still lacks: some of its pictures are between two
 # digits, or none. A classifier has to answer even then, which is why its confidence is counted. It is
 # not the same as quality: one perfect digit, drawn again and again, would score 100%, and stray dots
-# that you see at once hardly disturb it, so averaging does not show in this number. Count the classes
-# as well.
+# that you see at once disturb it little: averaging, which removes them, raises it by a few points here. Count
+# the classes as well.
 
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
@@ -747,7 +747,7 @@ axes.legend(ncols=2);
 # *Ten pairs of bars. The real ones are all near one tenth; the generated ones are less even, but
 # none is missing.*
 #
-# A digit counts as found here if at least 2% of the images are read as such:
+# A digit counts as found here if more than 2% of the images are read as such:
 
 # %%
 classes = int(np.sum(fake_shares > 0.02))
@@ -756,10 +756,9 @@ print(f"classes found: {classes} of 10; the rarest is {fake_shares.argmin()}, "
       "of the real ones")
 
 # %% [markdown]
-# On the embedded digits the same run goes on for too long: there are only 1,500 of them, and the
-# discriminator comes to know them by heart. Measured in one such run: after 8,000 steps all ten classes
-# were there and the discriminator's accuracy was 0.82; after 18,000 steps it was 0.93, and only seven
-# classes were left.
+# On the embedded digits the same run goes on for too long: there are only 1,500 of them, and the discriminator seems
+# to learn them by heart. In one such run, which is not stored here: after 8,000 steps all ten classes were there and
+# the discriminator's accuracy was 0.82; after 18,000 steps it was 0.93, and only seven classes were left.
 #
 # ## 5. Reading the curves
 
@@ -862,8 +861,8 @@ exercises.check("1.6", mended)
 # %% [markdown]
 # ## 6. Between two digits
 #
-# What lies between two latent vectors? Walk along the straight line from one to the other in ten
-# steps, and draw each.
+# What lies between two latent vectors? Take ten points on the straight line from one to the other,
+# and draw each.
 
 # %%
 corners = np.random.default_rng(3).normal(size=(4, 2, LATENT_DIM))
@@ -874,7 +873,7 @@ plots.image_grid(gan.generate(latents=walks), "four walks from left to right", c
 # *Four rows. In each, the picture on the left turns gradually into the picture on the right.*
 #
 # Any network would change gradually along the way. What training has added is that most pictures on
-# it can be read as a digit: the generator has not stored single examples with nothing in between.
+# it can be read as a digit, though not all: the generator has learned more than single examples.
 
 # %% [markdown]
 # ## 7. A recipe to know, and to leave alone
@@ -927,7 +926,7 @@ print("what Keras says:", {str(warning.message) for warning in caught})
 # The generator's loss falls to nearly 0, which looks like success. It looks like run A of exercise 1.5: the
 # discriminator **never learned anything**, and a judge with random weights is easily fooled. Before
 # Keras 3, `compile` remembered which weights could be trained; now the flag counts when a step is
-# built, also for the discriminator alone. The warning above is the only sign. The recipe works
+# built, also for the discriminator alone. The warning above is all that Keras says. The recipe works
 # again if the flag is set and cleared around every call. Then its speed is as follows. (Its step
 # updates the discriminator twice, once with real and once with fake images, instead of once with both.)
 

@@ -2,7 +2,7 @@
 # jupyter:
 #   gan_course:
 #     title: DCGAN
-#     outcome: build convolutional networks without checkerboards, train them in a minute and a half, walk through the latent space
+#     outcome: build convolutional networks without checkerboards, train them in about a minute, walk through the latent space
 #     result: "Fréchet distance {{fid:.1f}} after {{seconds:.0f}} s of training (lesson 01's networks {{mlp:.0f}}, perfect samples {{floor:.1f}})"
 # ---
 
@@ -11,14 +11,14 @@
 #
 # The generator of lesson 01 paints each pixel with weights of its own. A *deep convolutional* GAN
 # (Radford et al. 2015) uses what every image has: neighboring pixels belong together, and a stroke is
-# a stroke wherever it is. This lesson trains such networks for a minute and a half, and measures how much
+# a stroke wherever it is. This lesson trains such networks for about a minute, and measures how much
 # better they are than lesson 01's after the same time.
 #
 # After this lesson you can
 #
 # - say what a transposed convolution does, and why some draw checkerboards,
 # - write BatchNorm, and know what it does to a generated image,
-# - build a DCGAN, train it in a minute and a half on a CPU, and say which of its parts matter,
+# - build a DCGAN, train it in about a minute on a CPU, and say which of its parts matter,
 # - walk through the latent space, change one property of a digit, and see what else changes with it.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores. Its GAN trained for {{seconds:.0f}} seconds.
@@ -87,10 +87,10 @@ print(f"{digits.name}: {len(digits):,} images to learn from, {len(test):,} to me
 # %% [markdown]
 # ## The end, first
 #
-# Three generators come with the course. They are this lesson's, as one training left them after 100, 500
-# and 3,000 steps: from top to bottom. Each draws the same path, in eleven small steps from one latent
-# vector to another. Move the slider for other paths, and compare with lesson 01's, which took 18,000
-# steps.
+# Three generators come with the course. They were trained as in this lesson, and are one network after
+# 100, 500 and 3,000 steps, from top to bottom. All three get the same twelve latent vectors, which lead
+# on a straight line from one to another. Move the slider for other lines, and compare with lesson 01's
+# digits, which took 18,000 steps, if of a cheaper kind.
 
 # %%
 stages = {steps: models.pretrained("dcgan_mnist", steps) for steps in (100, 500, 3_000)}
@@ -99,15 +99,15 @@ path_ends = np.random.default_rng(0).normal(size=(20, 2, 64))
 
 def draw_path(path):
     latents = plots.interpolation(*path_ends[path], steps=12)
-    rows = [generator.predict(latents, verbose=0) for generator in stages.values()]
+    rows = [generator(latents, training=False) for generator in stages.values()]
     return plots.tile(np.concatenate(rows), columns=12)
 
 
 plots.Panel(draw_path, scale=2, start={"path": 1}, path=range(20))
 
 # %% [markdown]
-# *Gray spots; bold strokes that are hardly digits; and digits: a seven that turns into a six by way of a
-# five.* (The slider needs a running kernel; without one you see a single path.)
+# *Gray spots; bold strokes, of which only a zero can be read; and digits: a seven that turns into a six by
+# way of a five.* (The slider needs a running kernel; without one you see a single line.)
 #
 # ## 1. Why convolutions
 #
@@ -238,7 +238,7 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
 # A network can learn to work against its checkerboard, but it begins with it, and traces often remain
 # (Odena et al. 2016). Equal counts are no full protection: neighboring pixels still come from different
 # weights of the kernel, and the second picture of the film below shows a grid, though its kernels are of 4.
-# It is gone a hundred steps later. So choose a kernel whose size is a multiple of the stride. The other cure is to
+# It fades within a few hundred steps. So choose a kernel whose size is a multiple of the stride. The other cure is to
 # enlarge the map first, each pixel becoming four equal ones (`UpSampling2D`), and to convolve it then.
 # Section 6 measures both.
 #
@@ -254,8 +254,8 @@ for size, ax in zip((3, 4, 5), axes, strict=True):
 #
 # ### Exercise 2.2: BatchNorm
 #
-# **Write it** for NumPy arrays. `maps` has the shape (batch, height, width, channels); `gamma` and `beta` have one entry
-# for each channel. Mean and variance are taken over everything except the channels.
+# **Write it** for NumPy arrays. `maps` has the shape (batch, height, width, channels); `gamma` and `beta` have one
+# entry for each channel. Mean and variance are taken over everything except the channels.
 
 # %% exercise="2.2"
 def my_batch_norm(maps, gamma, beta, epsilon):
@@ -310,9 +310,9 @@ for mode in (True, False):
     print(f"training={mode!s:5}   largest difference of a pixel: {np.abs(one - other).max():.4f}")
 
 # %% [markdown]
-# (Pixels run from −1 to 1.) With `training=False` the layer uses moving averages that it has kept while training, and an image
-# depends on its own latent vector only. `gan.generate` works this way. In a training step the
-# discriminator judges real and generated images in two calls, so that each kind has its own mean.
+# (Pixels run from −1 to 1.) With `training=False` the layer uses moving averages that it has kept while training, and
+# an image depends on its own latent vector only. `gan.generate` works this way. In a training step the discriminator
+# judges real and generated images in two calls, so that each kind has its own mean.
 #
 # ## 4. The two networks
 #
@@ -428,7 +428,7 @@ def train(gan, images, batch_size=BATCH_SIZE, epochs=EPOCHS, steps=STEPS, watch=
 # (`generate` draws with an average of the generator's weights over the last hundred steps or so,
 # `ema_momentum=0.99`; 0.999 would be a thousand, a third of this run. `steps_per_execution` lets Keras make
 # so many steps in one call. Without `jit_compile` Keras uses XLA on GPUs only; on CPUs it makes
-# convolutions slower.) Now train; it takes a minute and a half. The picture changes while you
+# convolutions slower.) Now train; it takes about a minute. The picture changes while you
 # wait, always with the same sixty latent vectors.
 
 # %% tags=["picture-outcome"]
@@ -555,8 +555,9 @@ axes.set_title("Fréchet distance against time, several recipes")
 axes.legend();
 
 # %% [markdown]
-# *Curves on logarithmic axes, three seeds for each recipe. This lesson's, in orange, fall soonest and most
-# steadily. Most others fall, too, by fits and starts; Keras-GAN's fall apart after two minutes.*
+# *Curves on logarithmic axes, three seeds for each recipe. This lesson's, in orange, measured from
+# early on, are by far the lowest at every mark that they share with others. Most others fall, too, some by fits and
+# starts; Keras-GAN's fall apart, one within two minutes, all within five.*
 #
 # ## 6. Which parts matter?
 #
@@ -610,25 +611,25 @@ exercises.check("2.c", prediction)
 # - **What hurts much.** Adam's default momentum, ten times; three times or so BatchNorm on the output, the
 #   paper's learning rate of 2e-4, which is made for longer runs, and no tanh.
 # - **What hurts somewhat.** No BatchNorm in the discriminator, or a layer less in it, twice; LeakyReLU in the
-#   generator, and kernels of 3 or a layer less there, by a half.
+#   generator by two thirds, and a layer less there by a half.
 # - **What is a gamble.** Without BatchNorm in the generator two runs are half as far again as the recipe, and
-#   the third fell apart: its images are no digits at all. That is BatchNorm's part. Not that it always makes a
-#   run better: it keeps it from going wrong.
-# - **What makes no clear difference here.** Upsampling, kernels of 5, a hidden layer, BatchNorm on the first
+#   the third fell apart, farther off than an untrained generator. That seems to be BatchNorm's part: not that
+#   it always makes a run better, but that it keeps it from going wrong.
+# - **What makes no clear difference here.** Upsampling, kernels of 3 or 5, a hidden layer, BatchNorm on the first
 #   layer. Alternating steps do at least as well as simultaneous ones, and take nearly half as long again.
 # - **What does better.** Max pooling in the discriminator, whose convolutions then see the full size. But its
-#   steps take nearly twice as long, and in the same *time* the recipe gets about as far. And ReLU in the
+#   steps take 1.7 times as long, and in the same *time* the recipe gets about as far (section 5). And ReLU in the
 #   discriminator, by a third.
 #
 # So the guidelines are no laws: they were found with larger images and longer runs, and the checkerboards of
-# section 2 can be overcome (a later convolution evens them out). A kernel that the stride divides is still
-# the better choice, as it costs nothing. What counts most for a GAN in a hurry are momentum, rate, BatchNorm in
-# the generator, and a discriminator that sees enough.
+# section 2 can be overcome (probably by the last convolution). A kernel that the stride divides is still
+# the better choice, as it costs hardly anything. What counts most for a GAN in a hurry are momentum, rate, BatchNorm
+# in the generator but a plain tanh at its end, and a discriminator that sees enough.
 #
 # ## 7. An experiment in a hurry
 #
-# How does one choose a learning rate? By trying, under the conditions that count. Here is a trial of a
-# few seconds: **your** generator of exercise 2.3 against a small discriminator, 400 steps on the embedded
+# How does one choose a learning rate? By trying, under the conditions that count. Here is a short
+# trial: **your** generator of exercise 2.3 against a small discriminator, 400 steps on the embedded
 # digits, 1,797 small scans that come with the course. Two of its settings are bad.
 
 # %%
@@ -656,9 +657,9 @@ hurried = experiment()
 #
 # ### Exercise 2.4: better settings
 #
-# **Find settings that reach a distance below 60**, with the same networks and as many steps. Change one
-# at a time, and guess before each run what it brings: which of the two matters more? (The embedded digits are few and coarse, and 400
-# steps are not many: such distances cannot be compared with those above.)
+# **Find settings that reach a distance below 60**, with the same networks and as many steps. Change one at a time,
+# and guess before each run what it brings: which of the two matters more? (The embedded digits are few and coarse,
+# and 400 steps are not many: such distances cannot be compared with those above.)
 
 # %% exercise="2.4"
 # BEGIN SOLUTION
@@ -709,9 +710,9 @@ exercises.check("2.d", prediction)
 # %% [markdown]
 # *Two humps, the middles around 5.7 and the ends around 8, that overlap only a little.*
 #
-# In 64 dimensions nearly all latent vectors have a length of 8, give or take 0.7 (the standard deviation):
-# they lie close to a sphere, and the generator was hardly ever trained far inside of it. So walk on the sphere (White 2016). The *spherical linear
-# interpolation*, slerp, goes along the arc; $\omega$ is the angle between the two vectors:
+# In 64 dimensions nearly all latent vectors have a length of 8, give or take 0.7 (the standard deviation): they lie
+# close to a sphere, and the generator was hardly ever trained far inside of it. So walk on the sphere (White 2016).
+# The *spherical linear interpolation*, slerp, goes along the arc; $\omega$ is the angle between the two vectors:
 #
 # $$\mathrm{slerp}(a, b, t) = \frac{\sin((1-t)\,\omega)}{\sin\omega}\,a + \frac{\sin(t\,\omega)}{\sin\omega}\,b$$
 #
@@ -743,9 +744,9 @@ plots.image_grid(images, "three walks, each straight and below it on the sphere"
 
 # %% [markdown]
 # *Six rows. In each the digit on the left changes gradually into the one on the right. The two ways of
-# walking look much alike.*
+# walking look much alike, except in the middle of the second walk, where the straight one breaks the stroke.*
 #
-# Alike to the eye. To the Fréchet distance? Take only middles, thousands of them:
+# Much alike to the eye. To the Fréchet distance? Take only middles, thousands of them:
 
 # %%
 count = min(COUNT, len(ends[0]))
@@ -764,8 +765,8 @@ for name, z in middles.items():
           f"ends', read with confidence {readable[name]:.0%}")
 
 # %% [markdown]
-# The eye does not see it, but the distance does: the middles of straight lines, as a set, are much farther
-# from real digits than those on the sphere, which are nearly as good as the ends. A single middle hardly
+# The eye hardly sees it, but the distance does: the middles of straight lines, as a set, are much farther
+# from real digits than those on the sphere, which are as good as the ends. A single middle hardly
 # looks worse: the classifier reads {{read_straight:.0%}} of them with confidence, and {{read_ends:.0%}} of
 # the ends. But they are more alike, with {{varied:.0%}} of the variance: short latent vectors are all close
 # to one another.
@@ -831,8 +832,8 @@ plots.image_grid(rows, "from thin to thick; the middle row is unchanged", 15);
 # step is enough to change it. (Strictly, what is measured is ink, and large digits have more of it, too.
 # The step is a straight one, but short: added to a vector of length 8 at about a right angle it hardly
 # leaves the sphere.) But the step does not leave the rest alone. At 0.8 it turns {{lost:.0%}} of the digits
-# into others, where a random step of the same length turns {{lost_at_random:.0%}}. So only a part of that comes
-# with any step; the rest belongs to this direction. In this latent space thickness and class are not kept
+# into others, where a random step of the same length turns {{lost_at_random:.0%}}. So about two thirds of that
+# come with any step; the rest belongs to this direction. In this latent space thickness and class are not kept
 # apart.
 #
 # ## 10. Another data set

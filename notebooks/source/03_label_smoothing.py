@@ -9,10 +9,10 @@
 # %% [markdown]
 # # 03 Label smoothing
 #
-# The discriminator is trained with the label 1 for real images and 0 for generated ones. A much-used
-# trick, taken over from classifiers (Szegedy et al. 2015), asks for less: 0.9 instead of 1. Others go above 1, or flip some labels, or smooth
-# both sides. These are four different things. This lesson derives what each does, watches smoothing on a line,
-# and measures smoothing and flips on digits.
+# The discriminator is trained with the label 1 for real images and 0 for generated ones. A much-used trick, taken
+# over from classifiers (Szegedy et al. 2015), asks for less: 0.9 instead of 1. Others go above 1, or flip some
+# labels, or smooth both sides. These are four different things. This lesson derives what each does, watches smoothing
+# on a line, and measures smoothing and flips on digits.
 #
 # After this lesson you can
 #
@@ -650,11 +650,11 @@ for kind in KINDS:
 # %% [markdown]
 # *Three seeds for training images, and means of three for unseen ones and fakes.*
 #
-# With 500 images the mean for the training images is {{study_plain:.0%}} with plain labels, {{study_one_sided:.0%}} and
-# {{study_two_sided:.0%}} with smoothing, {{study_noisy:.0%}} with noise. So no label makes the discriminator less sure
-# of what it has learned by heart. About unseen images and fakes it looked less sure in the run above; in the
-# means of three seeds the kinds differ little. With 60,000 images, which it cannot learn by heart, it is hardly
-# ever very sure, apart from one seed with one-sided labels.
+# With 500 images the mean for the training images is {{study_plain:.0%}} with plain labels, {{study_one_sided:.0%}}
+# and {{study_two_sided:.0%}} with smoothing, {{study_noisy:.0%}} with noise. So, on average, no label makes the
+# discriminator clearly less sure of what it has learned by heart. About unseen images and fakes it looked less sure
+# in the run above; in the means of three seeds the kinds differ little. With 60,000 images, which it cannot learn by
+# heart, it is hardly ever very sure, apart from one seed with one-sided labels.
 #
 # ### Rightly so?
 #
@@ -781,9 +781,11 @@ for name in rivals:
 # %% [markdown]
 # ## 6. What it cures, and what it does not
 #
-# - **It keeps answers and logits moderate.** That is what the labels ask for, on one side or on both.
+# - **It keeps answers and logits moderate**, on the side that is smoothed: that is what its labels ask for. One-sided
+#   labels leave the answers to fakes free.
 # - **It does not make the discriminator doubt.** Counted in what it believes of the images that it has learned by
-#   heart, smoothing makes it surer, in the mean of three seeds, and noise leaves it as it was.
+#   heart, smoothing makes it surer, in the mean of three seeds, and noise changes the mean little (its seeds go both
+#   ways).
 # - **It does not cure overfitting.** A discriminator that has learned its images by heart still does not know
 #   others. More images do: with 60,000 of them and plain labels it calls {{study_train_all:.0%}} of the training
 #   images real, and {{study_held_out_all:.0%}} of unseen ones. (Augmentation, which is not tried here, is another way.)

@@ -327,9 +327,9 @@ def paint(samples, logits):
 plots.film([paint(*each) for each in zip(watch.samples, watch.logits, strict=True)], scale=2)
 
 # %% [markdown]
-# *A film: a small cloud of red points jumps from one black cross to another, and never covers more than a few. It
-# goes where the gray is dark; there the gray fades, and the cloud moves on. (Black and white are set anew in each
-# frame.)*
+# *A film: a cloud of red points, small or drawn out to a streak, jumps about the ring of black crosses, onto one or
+# beside it, and never covers more than a few. It goes where the gray is dark; there the gray fades, and the cloud
+# moves on. (Black and white are set anew in each frame.)*
 
 # %%
 captured = [int(score.captured) for score in watch.scores]
@@ -462,15 +462,15 @@ for ax, name in zip(axes, SHOWN, strict=True):
 exercises.check("4.c", prediction)
 
 # %% [markdown]
-# *Five rings. Nothing: all points in one clump. Packs of four: a rough circle, most of it between the crosses.
-# Minibatch discrimination and mode seeking: most points at the crosses, a few on the lines between them. R1 and
-# R2: one clump.*
+# *Five rings. Nothing: all points in one clump, with this seed on a cross. Packs of four: a rough circle, most of it
+# between the crosses. Minibatch discrimination and mode seeking: most points at the crosses, a few on the lines
+# between them. R1 and R2: one clump.*
 #
-# - **Whatever compares samples brings modes back**: packs (those of four lost two modes with one seed), both layers, and
-#   mode seeking.
-# - **So does unrolling**, which compares nothing. It takes longest: each step of the generator holds five of the
-#   discriminator, and the way back through them. Minibatch discrimination, which compares each sample with each,
-#   comes next.
+# - **Whatever compares samples brings modes back**: packs (those of four lost two modes with one seed), both layers,
+#   and mode seeking.
+# - **So does unrolling**, which compares nothing. It is slow: each step of the generator holds five of the
+#   discriminator, and the way back through them. So is minibatch discrimination, which compares each sample with each.
+#   The others take about a third of their time.
 # - **Equal learning rates do, too**, at no cost. They come first; a cure is for what is left.
 # - **R1 and R2 do not help here.** They make the discriminator flatter, and it was too slow already; that may be
 #   why. (Lesson 05 gives them their own rates.)
@@ -565,14 +565,15 @@ for method in sorted(methods, key=lambda name: in_study(name, "grid", "reverse_k
 # Their networks are larger and learn for 400,000 steps at one rate. Ours learn for a tenth of that, and their rates
 # fall to nearly 0.
 #
-# - **The order is another one.** Four methods find all modes of both in every run: minibatch deviation, R1 and R2 with
-#   either loss, and minibatch discrimination. The first two also have shares about as even as chance allows. (The runs with
-#   R1 and R2 differ in one more thing, Adam's beta_1 of 0.)
-# - **The plain GAN finds {{study_plain:.1f}} of 25**, six more than in the paper. Why, we do not know: networks, rates and
-#   steps all differ. But the number is fragile. LeakyReLU in its generator takes it to {{study_leaky:.1f}}. (The paper's
-#   generator has ReLU, so that is not the reason.) Before you believe in a cure, ask how well the patient could have been.
-# - **Three steps of the discriminator, or a rate four times its generator's, were worse** than one step and equal rates:
-#   {{study_three:.1f}} and {{study_two:.1f}}.
+# - **The order is another one.** Four methods find all modes of both in every run: minibatch deviation, R1 and R2
+#   with either loss, and minibatch discrimination. The first two rows also have shares about as even as chance
+#   allows. (The runs with R1 and R2 differ in one more thing, Adam's beta_1 of 0.)
+# - **The plain GAN finds {{study_plain:.1f}} of 25**, six or seven more than in the paper. Why, we do not know:
+#   networks, rates and steps all differ. But the number is fragile. LeakyReLU in its generator takes it to
+#   {{study_leaky:.1f}}. (The paper's generator has ReLU, so that is not the reason.) Before you believe in a cure,
+#   ask how well the patient could have been.
+# - **Three steps of the discriminator, or a rate four times its generator's, were worse** than one step and equal
+#   rates: {{study_three:.1f}} and {{study_two:.1f}}.
 # - **Mode seeking disappoints, and shows how one is fooled.** In the run that chose its settings it found all 25. The
 #   five new seeds found {{study_seeking:.1f}}. The best of many single runs is always partly luck. That is why the
 #   seeds are new. Two learning rates were such a choice, too.
@@ -581,7 +582,7 @@ for method in sorted(methods, key=lambda name: in_study(name, "grid", "reverse_k
 #
 # ## 5. Digits
 #
-# That all samples are one is seen at a glance. That two kinds of ten are nearly missing is not. So count.
+# That all samples are one is seen at a glance. That some kinds of ten are nearly missing is not. So count.
 # `metrics.class_coverage` lets the classifier of lesson 06 name each image, and counts classes.
 #
 # Lesson 02's networks in small, without BatchNorm in the discriminator, learn for a while with equal rates. Then
@@ -630,8 +631,8 @@ watch.film()
 #
 # How many kinds are there, before the change of rates and after? A class counts if at least 1 % of the images
 # belong to it, because the classifier errs now and then. The distance behind it is the Fréchet distance of lesson
-# 06: how far the images are from real digits as a whole, 0 at best. Lesson 02 ended near
-# 2, and the blurred digits of lesson 06 are at 36.
+# 06: how far the images are from real digits as a whole, 0 at best. Lesson 02 ended at
+# 1.5, and the blurred digits of lesson 06 are at 36.
 
 # %%
 fid = metrics.FrechetDistance(data.load(digits.name, "test").images, digits.name)
@@ -692,8 +693,8 @@ plots.image_grid(rows, "before; collapsed; the same rates with minibatch discrim
 # A DCGAN found 99 of these kinds in one paper (Srivastava et al. 2017) and 79 in another (Lin et al. 2018), where
 # packs of two found all 1,000.
 #
-# **Prediction 4.d.** Take lesson 02's networks with three channels, let both learning rates fall from 0.002 to nearly 0, and
-# give them two minutes. How many of the kinds do they draw?
+# **Prediction 4.d.** Take lesson 02's networks with three channels, let both learning rates fall from 0.002 to nearly
+# 0, and give them two minutes. How many of the kinds do they draw?
 #
 # - a: fewer than 100
 # - b: from 100 to 900
@@ -795,22 +796,22 @@ exercises.check("4.d", prediction)
 
 # %% [markdown]
 # - **{{stacked_modes:,.0f}} kinds of 1,000**, from a GAN with nothing added against collapse. (BatchNorm lets its
-#   discriminator see the batch, but so it does in the papers' DCGAN.) Nothing is wrong with their counts: they belong to
-#   their setting. There the rate is a tenth of ours, and the generator makes two steps for each one of the discriminator,
-#   a balance like that of section 2 (whether that is the reason was not tried here). A published table compares methods
-#   *in one setting*. It does not say what a plain GAN can do.
-# - **A count can be fooled downward, too.** After {{stacked_first:.0f}} steps the images differ, but none is a digit, and the
-#   classifier gives all of them one name. After that, kinds come in, fast at first and then slowly. A run that is stopped
-#   early looks collapsed, and is only young.
-# - **Small samples find less.** Chance alone gives a reverse KL of about $(K - 1) / 2N$: 0.100 for 5,000 images, 0.019 for
-#   26,000. That is why the last line of the table above has {{stacked_small:.3f}}, and the larger sample
+#   discriminator see the batch, but so it does in the papers' DCGAN.) Nothing is wrong with their counts: they belong
+#   to their setting. There the rate is a tenth of ours, and the generator makes two steps for each one of the
+#   discriminator, a balance like that of section 2 (whether that is the reason was not tried here). A published table
+#   compares methods *in one setting*. It does not say what a plain GAN can do.
+# - **A count can be fooled downward, too.** After {{stacked_first:.0f}} steps the images differ, but none is a digit,
+#   and the classifier gives all of them one name. After that, kinds come in, fast at first and then slowly. A run
+#   that is stopped early looks collapsed, and is only young.
+# - **Small samples find less.** Chance alone gives a reverse KL of about $(K - 1) / 2N$: 0.100 for 5,000 images,
+#   0.019 for 26,000. That is why the last line of the table above has {{stacked_small:.3f}}, and the larger sample
 #   {{stacked_kl:.3f}}. As many images of the test set have 0.025: their shares are still more even than ours.
 #
 # Other methods, and a longer run, are again a stored study, `benchmarks/stacked_mnist.py`. As in the papers there are
-# 128,000 training images, and a score is that of 26,000. Each method tried its settings for a minute with one seed, and
-# ran with the best for two minutes, with three new ones; the best method of all ran for ten minutes, too, with two. (Time
-# is counted in steps: as many as two otherwise idle cores make in that time.) "Lesson 02" is the GAN above, with a rate
-# of 0.004 and a slower average of weights (0.999).
+# 128,000 training images, and a score is that of 26,000. Each method tried its settings for a minute with one seed,
+# and ran with the best for two minutes, with three new ones; the best method of all ran for ten minutes, too, with
+# two. (Time is counted in steps: as many as two otherwise idle cores make in that time.) "Lesson 02" is the GAN
+# above, with a rate of 0.004 and a slower average of weights (0.999).
 
 # %%
 rows = [row for row in data.stored_results("stacked_mnist") if row["seed"] in range(3)]
@@ -837,15 +838,16 @@ for (method, minutes), found_in in sorted(of_kinds.items(), key=lambda item: ite
 # | StyleGAN2 (Huang et al. 2024) | 940 | 0.42 |
 # | relativistic, R1 and R2, their network (Huang et al. 2024) | 1,000 | 0.029 |
 #
-# - **The plain GAN finds all 1,000 in two minutes, with each seed.** Its reverse KL is then {{stacked_two:.3f}}, about
-#   that of packs of two in the paper, and after ten minutes {{stacked_ten:.3f}}. Minibatch deviation does as well.
-# - **The slower methods fall behind.** Time is one reason: they make 54 to 69 % of the steps, because packs of two judge
-#   twice as many images, and penalties need slopes. It is not the only one: those with penalties also have no BatchNorm and
-#   another beta_1, and several rows chose the highest or the lowest rate that was tried, so that none is surely at its best.
-#   Still, all find {{stacked_fewest:.0f}} kinds or more. What each reaches in hours is another question: the last published
-#   row took seven of them, on eight GPUs.
-# - **R1 alone did not diverge here.** Huang et al. report that it does with their large network (lesson 05 mentions it).
-#   But its seeds differ most: {{stacked_r1_best:.2f}} to {{stacked_r1_worst:.2f}}.
+# - **The plain GAN finds all 1,000 in two minutes, with each seed.** Its reverse KL is then {{stacked_two:.3f}},
+#   about that of packs of two in the paper, and after ten minutes {{stacked_ten:.3f}}. In two minutes minibatch
+#   deviation does as well.
+# - **The slower methods fall behind, in the mean.** Time is one reason: they make 54 to 69 % of the steps, because
+#   packs of two judge twice as many images, and penalties need slopes. It is not the only one: those with penalties
+#   also have no BatchNorm and another beta_1, and every row chose the highest or the lowest rate that was tried, so
+#   that none is surely at its best. Still, all find {{stacked_fewest:.0f}} kinds or more. What each reaches in hours
+#   is another question: the last published row took seven of them, on eight GPUs.
+# - **R1 alone did not diverge here.** Huang et al. report that it does with their large network (lesson 05 mentions
+#   it). But its seeds differ most: {{stacked_r1_best:.2f}} to {{stacked_r1_worst:.2f}}.
 #
 # ## 7. What to do
 #
@@ -853,9 +855,10 @@ for (method, minutes), found_in in sorted(of_kinds.items(), key=lambda item: ite
 # 2. **Look at the balance first.** Equal rates alone brought back all modes of the ring.
 # 3. **BatchNorm in the discriminator** lets it see the batch, too: that may be one reason why lesson 02's runs do
 #    not collapse.
-# 4. **Then a layer that compares samples, or R1 and R2 with a rate of their own.** In section 4 these found all modes in
-#   every run; minibatch deviation costs least. Packs are easiest to add, but large ones blur.
-# 5. **Mode seeking and unrolling** helped at bad rates. At good ones they were no better than a plain GAN.
+# 4. **Then a layer that compares samples, or R1 and R2 with a rate of their own.** In section 4 these found all modes
+#    in every run; minibatch deviation costs least. Packs are easiest to add, but large ones blur.
+# 5. **Mode seeking and unrolling** helped at bad rates. On the grid, at good ones, they were no better than a plain
+#    GAN.
 # 6. **Or tell the generator what to draw.** With labels, it cannot leave a class out. That is lesson 07.
 #
 # ## What you should have seen
@@ -920,8 +923,8 @@ exercises.compare_results(
 # - Swap the rates: let the discriminator be ten times as fast. Does the generator collapse then?
 # - `mixture = data.grid()` has 25 modes. Which of the cures still finds all of them? Give it 40,000 steps.
 # - Give the generator `"leaky_relu"` instead of `"relu"`, with equal rates on the grid, and count.
-# - Give the stacked digits packs of two (`pack=2`, a discriminator of six channels, batches of 64). Do they find the kinds
-#   in fewer steps? In less time?
+# - Give the stacked digits packs of two (`pack=2`, a discriminator of six channels, batches of 64). Do they find the
+#   kinds in fewer steps? In less time?
 #
 # ## Sources
 #
@@ -939,7 +942,8 @@ exercises.compare_results(
 # - T. Karras, T. Aila, S. Laine, J. Lehtinen, *Progressive Growing of GANs*, 2018,
 #   [arXiv:1710.10196](https://arxiv.org/abs/1710.10196): minibatch standard deviation.
 # - M. Heusel, H. Ramsauer, T. Unterthiner, B. Nessler, S. Hochreiter, *GANs Trained by a Two Time-Scale Update Rule
-#   Converge to a Local Nash Equilibrium*, 2017, [arXiv:1706.08500](https://arxiv.org/abs/1706.08500): two learning rates.
+#   Converge to a Local Nash Equilibrium*, 2017, [arXiv:1706.08500](https://arxiv.org/abs/1706.08500): two learning
+#   rates.
 # - L. Mescheder, A. Geiger, S. Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
 #   [arXiv:1801.04406](https://arxiv.org/abs/1801.04406): R1 and R2.
 # - Y. Huang, A. Gokaslan, V. Kuleshov, J. Tompkin, *The GAN is dead; long live the GAN! A Modern GAN Baseline*, 2024,

@@ -27,7 +27,8 @@
 #
 # ![Six rows of the ten digits, each row in a style of its own](attachment:outcome.png)
 #
-# *Each row is one latent vector, each column one label: slant and stroke go along the row, the digit changes.*
+# *Each row is one latent vector, each column one label: slant and stroke go along the row, the digit changes.
+# (One does not obey: the two of the second row.)*
 
 # %% [markdown]
 # ## Set-up
@@ -80,9 +81,9 @@ print(f"{digits.name}: {CLASSES} classes; train {len(train):,}, held out {len(he
 # %% [markdown]
 # ## The end, first
 #
-# Three generators come with the course. They are this lesson's, as one training left them after 100, 500 and 3,000
-# steps: from top to bottom. In a row each of twelve latent vectors is asked for the digit of the slider. Which digits
-# take the longest to come right?
+# Three generators come with the course. They were trained as in this lesson, and are one network after 100, 500 and
+# 3,000 steps, from top to bottom. Each is asked twelve times for the digit of the slider, with twelve latent vectors.
+# Which digits can you already read in the middle row?
 
 # %%
 stages = {steps: models.pretrained("conditional_mnist", steps) for steps in (100, 500, 3_000)}
@@ -91,15 +92,16 @@ twelve = np.random.default_rng(0).normal(size=(12, 64))
 
 def ask(digit):
     labels = np.full(12, digit)
-    rows = [generator.predict([twelve, labels], verbose=0) for generator in stages.values()]
+    rows = [generator([twelve, labels], training=False) for generator in stages.values()]
     return plots.tile(np.concatenate(rows), columns=12)
 
 
 plots.Panel(ask, scale=2, start={"digit": 2}, digit=range(10))
 
 # %% [markdown]
-# *Gray spots; bold strokes, some of them twos; and twelve twos, each in another hand.* (The slider needs a running
-# kernel; without one you see the twos.)
+# *Grids of gray dots; bold strokes, some of them twos; and twos, each in another hand, one or two of them doubtful.*
+# (The slider needs a running kernel; without one you see the twos.) Ones, sevens and nines come early; twos, fives,
+# sixes and eights take longest.
 #
 # ## 1. A label for the generator
 #
@@ -249,9 +251,9 @@ learn(gan, train, [callbacks.SampleGrid(), resume])
 seconds = resume.train_seconds
 
 # %% [markdown]
-# *Ten columns, one for each class, and five latent vectors.* If you ran it, you saw the columns settle early. In
-# lesson 02's film a digit may turn into another one as training goes on; here that would be a mistake, and the
-# discriminator sees it. Now ask:
+# *Ten columns, one for each class; each image has a latent vector of its own.* If you ran it, you saw the columns
+# settle early. In lesson 02's film a digit may turn into another one as training goes on; here that would be a
+# mistake, and the discriminator sees it. Now ask:
 
 # %%
 plots.image_grid(gan.generate(20, labels=7), f"asked for twenty of the class {NAMES[7]}", 20);
@@ -315,12 +317,13 @@ print(f"{'worst':13}{mine['asked'].min():19.1%}{real['asked'].min():14.1%}"
 print(f"{'all together':46}{mine['fid']:17.1f}{real['fid']:11.1f}")
 
 # %% [markdown]
-# The digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}. Some classes are even read
-# better, and that is no merit: real digits have odd ones among them, which are hard to read, and which the generator
-# leaves out. That is why the distances are there. They show that there is still some way to go: {{fid:.1f}} for all
-# together, where as many new real images have {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real
-# ones have {{real_within:.1f}}. (Distances within a class are larger for real images, too: they are of a tenth of the
-# images, and small samples find larger distances, as in lesson 06.)
+# On average the digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}; fours and fives
+# are read less well. Some classes are even read better, and that need be no merit: real digits have odd ones among
+# them, which are hard to read, and which the generator may leave out. That is why the distances are there. They show
+# that there is still some way to go: {{fid:.1f}} for all together, where as many new real images have
+# {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real ones have {{real_within:.1f}}. (Distances within
+# a class are larger for real images, too: they are of a tenth of the images, and small samples find larger distances,
+# as in lesson 06.)
 #
 # ## 5. A label that is ignored
 #
@@ -369,7 +372,7 @@ plots.image_grid(style_and_label(deaf), "shuffled labels", CLASSES, axes[1]);
 # Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the generator
 # no reason to listen. What is left is a GAN without labels: its distance is {{shuffled_fid:.1f}}, and GANs without
 # labels reach {{study_no_label:.1f}} in about the same time (section 8). Anyone who looks only at that number, or at
-# a page of digits, sees nothing wrong. Three things show it:
+# a page of digits, sees a GAN that is somewhat worse, and not what is wrong. Three things show it:
 #
 # - count what was asked for: {{shuffled_asked:.1%}}, what chance gives,
 # - the distance *within* the classes: {{shuffled_within:.0f}} in place of {{within:.1f}},
@@ -533,9 +536,9 @@ renewed = with_new_numbers(gan, "batch_norm")
 show("threshold 0.5, new numbers", renewed)
 
 # %% [markdown]
-# The images are back, and nothing is traded: all is as if there were no threshold. That is BatchNorm again. The first
-# layer has no bias, so vectors half as long give outputs half as large, and BatchNorm, with the deviation of that
-# batch, divides the half out. All other layers get what they always get.
+# The scores are back, and next to nothing is traded: all is nearly as if there were no threshold. That is BatchNorm
+# again. The first layer has no bias, so vectors half as long give outputs half as large, and BatchNorm, with the
+# deviation of that batch, divides the half out. All other layers get what they always get.
 #
 # So what should a short latent vector mean for a network that sees nothing else at that place? Let there be something
 # else. In this generator, the label stands beside the latent vector, one-hot as in section 1; all else is as before:
@@ -547,17 +550,16 @@ everything = draw_with(4.0, steady)
 curve = [draw_with(threshold, steady) for threshold in (0.5, 0.75, 1.0)] + [everything]
 
 # %% tags=["picture-truncation"]
-lines = (("one-hot labels", curve, plots.COLORS["fake"]),
-         ("labels in BatchNorm", normalized, "gray"))
+lines = (("one-hot labels", curve, "o-", plots.COLORS["fake"]),
+         ("labels in BatchNorm", normalized, "s--", "gray"))
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-for name, line, color in lines:
+for name, line, style, color in lines:
     recall, precision, distance, thresholds = (
         [found[key] for found in line] for key in ("recall", "precision", "fid", "threshold"))
-    left.plot(recall, precision, "o-", color=color, label=name)
-    right.plot(thresholds, distance, "o-", color=color)
-    for found in line:
-        place = found["recall"], found["precision"]
-        left.annotate(f" {found['threshold']:g}", place, color=color)
+    left.plot(recall, precision, style, color=color, label=name)
+    right.plot(thresholds, distance, style, color=color)
+    for x, y, threshold in zip(recall, precision, thresholds, strict=True):
+        left.annotate(f"{threshold:g}", (x, y), (5, -14), textcoords="offset points", color=color)
 left.set(xlabel="recall", ylabel="precision", title="Each point with its threshold")
 left.legend()
 right.set(xlabel="threshold", title="Fréchet distance", ylim=0);
@@ -569,8 +571,8 @@ plots.image_grid(some, f"class {NAMES[4]}, one-hot labels: thresholds 0.5, 1 and
 exercises.check("7.b", prediction)
 
 # %% [markdown]
-# *Left: with one-hot labels, precision rises as the threshold goes down, and recall falls; with labels in BatchNorm,
-# both fall. Right: Fréchet distances. Below: the lower the threshold, the more alike are the images.*
+# *Left: with one-hot labels, precision rises as the threshold goes down to 0.75, and recall falls; with labels in
+# BatchNorm, both fall. Right: Fréchet distances. Below: the lower the threshold, the more alike are the images.*
 #
 # This is the trade. Without a threshold, precision is {{precision_of_all:.2f}} and recall {{recall_of_all:.2f}}; with
 # one of 1 they are {{precision_at_1:.2f}} and {{recall_at_1:.2f}}; with one of 0.5 precision is
@@ -634,8 +636,8 @@ exercises.check("7.5", (everything, chosen))
 # other ways, with lesson 02's networks: each tried its settings for half a minute with one seed, and ran with the
 # best for one minute, with five new ones. (Time is counted in steps: as many as two otherwise idle cores make in that
 # time.) The last three rows begin with BatchNorm and projection, and add what BigGAN has, at this scale: the hinge
-# loss and spectral normalization of both networks; then hierarchical latents, a part of the latent vector beside the
-# label in each normalization; then orthogonal regularization.
+# loss and spectral normalization of both networks, in the discriminator instead of BatchNorm; then hierarchical
+# latents, a part of the latent vector beside the label in each normalization; then orthogonal regularization.
 
 # %%
 study = [row for row in data.stored_results("conditional") if row["seed"] in range(5)]
@@ -661,7 +663,8 @@ for way in ways:
 
 # %% [markdown]
 # *After a minute of training: the share of digits as asked for, of all and of the worst digit, and Fréchet distances,
-# of all together and within digits. Means and standard errors of five seeds; "no label" is lesson 02's GAN.*
+# of all together and within digits. Means and standard errors of five seeds; "no label" is lesson 02's GAN, at its
+# best rate here.*
 #
 # - **All of them listen.** With the same discriminator, more is as asked for if the label is in every BatchNorm: with
 #   a projection {{asked_norm_projection:.1%}} instead of {{asked_projection:.1%}}, with concatenation
@@ -671,7 +674,7 @@ for way in ways:
 #   instead of {{study_norm_concatenation:.2f}} where it has BatchNorm.
 # - **Labels can make better images.** The GAN without labels has a distance of {{study_no_label:.2f}} after the same
 #   time, and one-hot vectors with a projection have {{study_best_fid:.2f}}. But concatenation gains nothing, and our
-#   `gan`'s networks little: they obey best, and others draw better.
+#   `gan`'s networks no more than chance could: they are among those that obey best, and others draw better.
 # - **The auxiliary classifier** does very well on both counts: {{asked_auxiliary:.1%}}, at a distance of
 #   {{study_auxiliary:.2f}}. It is another idea: the discriminator does not see the label, but learns to tell the
 #   class, and the generator is paid for images whose class is told. That rewards clear images, and for many classes
@@ -716,8 +719,8 @@ for moved in (False, True):
 #
 # - **Refilled by a GAN that learned from the images as they are, the set gains nothing**: {{rare_gan:.1f}}% of the
 #   rare digits are read right, and {{rare_nothing:.1f}}% without it. If all images are moved, it does harm:
-#   {{rare_gan_moved:.1f}}% instead of {{rare_nothing_moved:.1f}}%. That GAN has met each rare digit in about one of
-#   240 images.
+#   {{rare_gan_moved:.1f}}% instead of {{rare_nothing_moved:.1f}}%. The other digits lose a little either way. That
+#   GAN has met each rare digit in about one of 240 images.
 # - **Repeating the rare images gains more**, and costs nothing: {{rare_repeated:.1f}}%. Moving alone gains nothing,
 #   but repeated images that are moved are not the same ones again: {{rare_repeated_moved:.1f}}%.
 # - **Refilled by a GAN that learned from repeated images**, the set is about as good as with the repeated images

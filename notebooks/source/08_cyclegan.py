@@ -87,9 +87,9 @@ plots.image_grid(train_a.images[:24], "a", 24, axes[0])
 plots.image_grid(train_b.images[:24], "b", 24, axes[1]);
 
 # %% [markdown]
-# What will come of it? Translators come with the course. They are this lesson's, as one training left them after 100,
-# 500 and 2,400 steps, below the images that they are given. Move the slider from digit to digit, or turn the direction
-# round.
+# How far will a GAN get? Networks that were trained as in this lesson come with the course. Below the images that they
+# are given you see their translations after 100, 500 and 2,400 steps of one training. Move the slider from digit to
+# digit, or turn the direction round.
 
 # %%
 ways = {"a_to_b": test_a, "b_to_a": test_b}
@@ -101,14 +101,15 @@ stages = {
 
 def look(digit, way):
     given = ways[way].images[ways[way].labels == digit][:12]
-    made = [translator.predict(given, verbose=0) for translator in stages[way]]
+    made = [translator(given, training=False) for translator in stages[way]]
     return plots.tile(np.concatenate([given, *made]), columns=len(given))
 
 
 plots.Panel(look, scale=2, start={"digit": 7}, digit=range(10), way=list(ways))
 
 # %% [markdown]
-# *Gray sevens; the colors of kind b, as noise; ink and waves, with blots; and the same sevens in warm ink, leaning.*
+# *Gray sevens; the colors of kind b, as noise; ink and waves, leaning already, with
+# broken strokes; and the same sevens in warm ink, sharper.*
 # (The sliders need a running kernel; without one you see the sevens.)
 #
 # A translation from a to b must color the ink, paint the ground, and lean. We measure how wrong it is by the mean
@@ -261,7 +262,7 @@ cycle_loss = exercises.answer("8.3", my_cycle_loss)
 # - **An identity loss.** A generator that is given an image of the kind it makes should leave it as it is. That keeps
 #   colors where nothing else does, in paintings for instance. Ours is off: for digits it does not help (section 8);
 #   with photos our networks went wrong without it (section 10). The paper gives the cycle loss a weight of 10, which
-#   is 5 here, as our games' losses carry a factor of one half. For these digits 1 does better.
+#   is 5 here, as our games' losses carry a factor of one half. For these digits we take 1.
 
 # %%
 def new_cycle(steps=EPOCHS * STEPS, cycle_weight=CYCLE_WEIGHT):
@@ -337,7 +338,7 @@ train_minutes = resume.train_seconds / 60
 grid.film(scale=3)
 
 # %% [markdown]
-# Watch which comes first: ink, ground, or leaning.
+# After one epoch, 300 steps, there are ink, ground and leaning. Watch what the others still mend.
 #
 # ## 5. Held against the truth
 #
@@ -564,11 +565,12 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
 # ## 8. What is each part worth?
 #
 # A stored study, `benchmarks/translation.py`, trains for the same {{study_steps:,}} steps with three seeds, and
-# changes one thing at a time. *U-Nets* are other generators: they hand each layer's output across to the layer of the
-# same size on the way back up (Ronneberger et al. 2015). The last row changes more. *With pairs* has the same
-# networks, but no cycle: each of the 60,000 training images comes with its partner, and the generator pays for the
-# difference from it, and for what the discriminator says. (*pix2pix*, Isola et al. 2017, is much like that, but its
-# discriminator sees the input, too.)
+# changes one thing at a time, but for U-Nets and pairs, which have learning rates of their own. *U-Nets* are other
+# generators: they hand each layer's output across to the layer of the same size on the way back up (Ronneberger et
+# al. 2015). *With pairs* has the same networks, but no cycle: training images come with their partners (38,400 pairs
+# are seen), and the generator pays for the difference from it, fifty times (the better of two weights that were
+# tried), and for what the discriminator says. (*pix2pix*, Isola et al. 2017, is much like that, but its discriminator
+# sees the input, too.)
 
 # %%
 words = {
@@ -611,7 +613,7 @@ for way, name in words.items():
 #   seeds. But with batches of 16 the 50 images in it are only some six steps old; in the paper, whose batches hold
 #   one image, they are about a hundred steps old.
 # - **U-Nets move ink badly**: their errors are {{study_unet_there:.0f}}% and {{study_unet_back:.0f}}% of a
-#   recoloring's. (They have learning rates of their own; with the lesson's they do worse.) The distance shows it,
+#   recoloring's. The distance shows it,
 #   too, {{study_distance_unet:.1f}} instead of {{study_distance_color:.1f}} on the way to color. A likely reason: a
 #   U-Net hands strokes across to its last layers, in their places, where it is easier to color them than to move
 #   them. Half of the cycle loss does not see it: gray digits come back with an error of {{study_cycle_unet:.3f}},
@@ -623,9 +625,10 @@ for way, name in words.items():
 #
 # ## 9. What is a pair worth?
 #
-# The study had 60,000 pairs. How few would have been enough? The test images of kind b have partners, too, and none
-# of them is a test image of kind a. So they are 5,000 pairs that we can learn from, and the test images of kind a can
-# judge. The generator below learns from the first `count` of them. It has no discriminator, only the pixel error.
+# The study's networks saw 38,400 pairs. How few would have been enough? The test images of kind b have partners, too,
+# and none of them is a test image of kind a. So they are 5,000 pairs that we can learn from, and the test images of
+# kind a can judge. The generator below learns from the first `count` of them. It has no discriminator, only the pixel
+# error.
 
 # %%
 def learn_from_pairs(count):
@@ -658,7 +661,7 @@ print(f"no pair, CycleGAN: error {by_cycle['error']:.3f}, kept {by_cycle['kept']
 #
 # **Find out** how many pairs it takes for a smaller pixel error than our CycleGAN's. Close in on the number: hand in
 # a list of results, one of a count that is enough, and one of a count that is not, but is at least half as large.
-# More of them do no harm. (Each try takes some seconds.)
+# More of them do no harm. (A try takes well under a minute.)
 
 # %% exercise="8.5"
 # BEGIN SOLUTION
@@ -672,10 +675,10 @@ exercises.check("8.5", (by_cycle, tried))
 
 # %% [markdown]
 # Ten pairs leave an error of {{few_10:.2f}}, a hundred {{few_100:.3f}}. **In pixel error, somewhere between ten and a
-# hundred pairs do what 60,000 images without pairs did.** In digits kept they do not: {{few_kept_1000:.1%}} even with
-# a thousand pairs, {{kept_there:.1%}} without any. This translation does the same to every digit, so a few show it.
-# But whoever has thousands of images of both kinds, and could make a hundred pairs by hand, should try that first.
-# For horses and zebras nobody can: that is what a CycleGAN is for.
+# hundred pairs do what 60,000 images without pairs did.** In digits kept they do not, in 500 steps and without a
+# discriminator: {{few_kept_1000:.1%}} even with a thousand pairs, {{kept_there:.1%}} without any. This translation
+# does the same to every digit, so a few show it. But whoever has thousands of images of both kinds, and could make a
+# hundred pairs by hand, should try that first. For horses and zebras nobody can: that is what a CycleGAN is for.
 #
 # ## 10. Horses and zebras
 #
@@ -692,12 +695,12 @@ exercises.check("8.5", (by_cycle, tried))
 # Here the identity loss is on. Without it, the same networks took another way: they learned to make *negatives*, dark
 # for light. After {{photo_negative_steps:.0f}} steps, photos of horses and their translations had a correlation of
 # {{photo_negative:.2f}}; with the identity loss it is {{photo_positive:.2f}} after {{photo_steps:,}} steps. (So
-# photos change little there, which is safe, and a reason why not more of them pass.) The cycle loss has nothing
-# against negatives: the negative of a negative is the photo. To that loss it is as good as section 7's wrong pair,
-# and nobody had to build it.
+# photos change little there, which is safe, and may be a reason why not more of them pass.) The cycle loss has nothing
+# against exact negatives: the negative of a negative is the photo. To that loss it is as good as section 7's wrong
+# pair, and nobody had to build it.
 #
 # `FOR_A_GPU` is close to what the authors published: photos of 256 x 256 pixels, residual blocks, 200 epochs of 1,334
-# steps. Set `recipe = FOR_A_GPU` to use it. (It is untested: it would take days on a CPU.)
+# steps. Set `recipe = FOR_A_GPU` to use it. (It is untested: it would take weeks on a CPU.)
 
 # %%
 def new_photo_cycle(side, generator, width, depth, rate, weights, steps):
