@@ -92,7 +92,7 @@ def gan_of_lesson(file, begin, *arguments, cells=1, **settings):
         cells: how many, that one included.
         settings: the UPPERCASE names that the cell uses.
     """
-    source = (LESSONS / file).read_text("utf-8", encoding="utf-8")
+    source = (LESSONS / file).read_text(encoding="utf-8")
     cell = "\n# %%".join(source[source.index(begin) :].split("\n# %%")[:cells])
     names = {**settings, "keras": keras, "losses": losses, "models": models}
     names |= {"runtime": runtime, "training": training}
@@ -303,7 +303,7 @@ def test_a_short_study_of_smoothing(tmp_path, few_digits):
 
 def lesson_05s_methods(extra):
     """What lesson 05 compiles each of its methods with."""
-    source = (LESSONS / "05_stabilizing.py").read_text("utf-8", encoding="utf-8")
+    source = (LESSONS / "05_stabilizing.py").read_text(encoding="utf-8")
     names = {"losses": losses, "EXTRA": extra}
     exec(source[source.index("METHODS = {") :].split("\n# %%")[0], names)
     return names["METHODS"]

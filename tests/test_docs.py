@@ -93,7 +93,7 @@ def test_files_commands_and_papers_that_are_named_exist(path):
     files = [name for name in _FILE.findall(text) if not re.search(r"NN|_x\.", name)]
     assert [name for name in files if not (ROOT / name).exists()] == []
     targets = re.findall(
-        r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8", encoding="utf-8"), re.MULTILINE
+        r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
     papers = re.findall(r"arxiv\W*(?:org/\w+/)?(.{0,10})", text, re.IGNORECASE)
