@@ -62,9 +62,7 @@ def test_links_in_lessons_lead_somewhere_from_both_notebooks(lesson):
 
 
 def test_broken_links_are_seen(tmp_path):
-    (tmp_path / "page.md").write_text(
-        "# A `title`, so\n```\n# no title\n```\n", "utf-8", encoding="utf-8"
-    )
+    (tmp_path / "page.md").write_text("# A `title`, so\n```\n# no title\n```\n", encoding="utf-8")
     text = "[1](page.md) [2](page.md#a-title-so) [3](#here) [4](none.md)\n[5](page.md#no-title)\n"
     assert broken(text, tmp_path) == ["#here", "none.md", "page.md#no-title"]
     assert broken(text + "## Here\n", tmp_path) == ["none.md", "page.md#no-title"]
