@@ -108,16 +108,20 @@ def dcgan_mnist():
     return of_one_generator("dcgan_mnist", gan, data.load("mnist"), (100, 500, 3_000), DCGAN)
 
 
+def of_lesson_03(name, kind):
+    """One of the kinds of labels of its study, with few images."""
+    gan, images = smoothing.build_gan(kind, 0), data.load("mnist")[: smoothing.SIZES[0]]
+    return of_one_generator(name, gan, images, (smoothing.EPOCHS * smoothing.STEPS,), DCGAN)
+
+
 def plain_labels_mnist():
-    """Lesson 03's, of 500 images."""
-    gan, images = smoothing.build_gan("plain labels", 0), data.load("mnist")[:500]
-    return of_one_generator("plain_labels_mnist", gan, images, (1_500,), DCGAN)
+    """Lesson 03's with the labels 1 and 0."""
+    return of_lesson_03("plain_labels_mnist", "plain labels")
 
 
 def one_sided_mnist():
-    """Lesson 03's, of 500 images, with the label 0.9 for real ones."""
-    gan, images = smoothing.build_gan("one-sided: 0.9 and 0", 0), data.load("mnist")[:500]
-    return of_one_generator("one_sided_mnist", gan, images, (1_500,), DCGAN)
+    """Lesson 03's with the label 0.9 for real images."""
+    return of_lesson_03("one_sided_mnist", "one-sided: 0.9 and 0")
 
 
 def collapse_mnist():
