@@ -29,7 +29,7 @@ $(error TF=$(TF) is unknown: choose auto, plain, cpu or cuda)
 endif
 BRANCH ?= main
 # In a recipe "$$REPO" is text, whatever is in it; "$(REPO)" would be shell.
-export PYTHON TF REPO BRANCH
+export PYTHON TF REPO BRANCH LESSON EXERCISE CHROMIUM FOLDER CSV
 PIP_OPTIONS := --disable-pip-version-check
 
 # Always by its relative path: whichever environment is active, and whatever spaces the path has.
@@ -72,7 +72,7 @@ build/colab-env/.ready: requirements.txt requirements-dev.txt constraints-colab.
 
 # The script says where the browser comes from, and what is tried.
 browser-test: .venv/.dev ## run the lessons in JupyterLab in a real browser (LESSON="00 01": these)
-	@LESSON="$(LESSON)" CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -q tools/browser_test.py
+	@$(PY) -m pytest -q tools/browser_test.py
 
 # A short version, the same cases each time, is part of the tests.
 fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a training 100 times (10 minutes)
@@ -80,18 +80,17 @@ fuzz: .venv/.dev ## try 20,000 hostile inputs, other ones each time, and kill a 
 		tests/test_resuming.py::test_killed_at_any_moment_it_goes_on
 
 notebooks: .venv/.dev ## build the notebooks from notebooks/source (LESSON=01: one lesson)
-	@$(BUILD) $(LESSON)
+	@$(BUILD) $$LESSON
 	@$(BUILD) --table
 
 run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSON=01: one lesson)
-	@$(BUILD) --execute $(LESSON)
+	@$(BUILD) --execute $$LESSON
 	@$(BUILD) --table
 
 # By the environment, since values may have quotes.
 run: export SETTINGS = $(SET)
 run: .venv/.dev ## run a lesson with other settings, LESSON=02 SET="STEPS=500", into build/runs
-	@$(PY) tools/run_lesson.py "$(or $(LESSON),$(error LESSON=02 names the lesson to run))" \
-		"$$SETTINGS"
+	@$(PY) tools/run_lesson.py "$${LESSON:?LESSON=02 names the lesson to run}" "$$SETTINGS"
 
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
 	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \
@@ -113,7 +112,7 @@ progress: .venv/.learner ## show which exercises are solved
 	@$(PY) -m gan_course progress
 
 reset: $(PY) ## put a lesson or an exercise back as published (LESSON=01 or EXERCISE=1.2)
-	@$(PY) -m gan_course reset $(or $(EXERCISE),$(LESSON))
+	@$(PY) -m gan_course reset $${EXERCISE:-$$LESSON}
 
 update: $(PY) ## get the newest course; what you changed is kept
 	@$(PY) -m gan_course update
@@ -125,11 +124,11 @@ unpublish: .venv/.dev ## take back what publish wrote
 	@$(BUILD) --unpublish
 
 student: .venv/.dev ## write the course without solutions into build/student (FOLDER=...: elsewhere)
-	@$(PY) tools/teaching.py export "$(or $(FOLDER),build/student)" --publish="$$REPO" --branch="$$BRANCH"
+	@$(PY) tools/teaching.py export "$${FOLDER:-build/student}" --publish="$$REPO" --branch="$$BRANCH"
 
 grade: .venv/.dev ## grade a notebook or a folder of them, FOLDER=..., into build/grades.csv (CSV=...)
-	@$(PY) tools/teaching.py grade "$(or $(FOLDER),$(error FOLDER=... names what to grade))" \
-		--csv "$(or $(CSV),build/grades.csv)"
+	@$(PY) tools/teaching.py grade "$${FOLDER:?FOLDER=... names what to grade}" \
+		--csv "$${CSV:-build/grades.csv}"
 
 # tensorflow-cpu is nobody's requirement: it is added at tensorflow's version.
 lock: .venv/.dev ## renew constraints.txt, the tested versions

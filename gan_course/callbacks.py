@@ -26,8 +26,45 @@ __all__ = [
 ]
 
 
-class SampleGrid(keras.callbacks.Callback):
+class Progress(keras.callbacks.Callback):
+    """Say in a notebook how far a training is and how long it still takes, see `ProgressLine`.
+
+    For trainings that show nothing else: `verbose=1` leaves a line for each epoch.
+
+    Args:
+        what: what is trained, in words.
+
+    Example:
+        gan.fit(batches, epochs=50, callbacks=[callbacks.Progress("R1")], verbose=0)
+    """
+
+    def __init__(self, what="training"):
+        super().__init__()
+        self.what, self._line = what, None
+
+    def on_train_begin(self, logs=None):
+        self._line = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._line is None:
+            self._line = runtime.ProgressLine(self.what, epoch / self.params["epochs"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps, epochs = self.params.get("steps"), self.params["epochs"]
+        if steps:  # else the data has an end that is not known before the first epoch is over
+            where = f"epoch {self._epoch + 1} of {epochs}"
+            self._line.show((self._epoch + (batch + 1) / steps) / epochs, where)
+
+    def on_train_end(self, logs=None):
+        if self._line is not None:
+            self._line.end()
+
+
+class SampleGrid(Progress):
     """Show samples while training, always from the same latent vectors, and keep them as a film.
+
+    Below the picture a line says how far the training is, as `Progress` does.
 
     Args:
         count: samples in a picture.
@@ -54,6 +91,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.frames, self.epochs = [], []
 
     def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
         self.frames, self.epochs = [], []
         self._handle, self.seconds = None, 0.0
         self._take(0, {})
@@ -100,12 +138,9 @@ class SampleGrid(keras.callbacks.Callback):
         self._show(images, self._title(epoch, logs))
 
     def _title(self, epoch, logs):
-        seconds = self.seconds
-        left = seconds / epoch * (self.params["epochs"] - epoch) if epoch else None
         named = [name for name in ("d_loss", "g_loss", "cycle_loss") if name in logs]
         losses = "".join(f", {name} {logs[name]:.2f}" for name in named)
-        times = f"{seconds:.0f} s" + (f", about {left:.0f} s left" if left else "")
-        return f"after epoch {epoch} of {self.params['epochs']}{losses}  ({times})"
+        return f"after epoch {epoch} of {self.params['epochs']}{losses}  ({self.seconds:.0f} s)"
 
     def _show(self, images, title):
         """Draw into one output that is replaced each time; without a notebook, draw nothing."""
@@ -159,41 +194,6 @@ class TranslationGrid(SampleGrid):
         return np.concatenate([np.broadcast_to(r, (*r.shape[:3], channels)) for r in rows])
 
 
-class Progress(keras.callbacks.Callback):
-    """Say in a notebook how far a training is and how long it still takes, see `ProgressLine`.
-
-    For trainings that show nothing else: `verbose=1` leaves a line for each epoch.
-
-    Args:
-        what: what is trained, in words.
-
-    Example:
-        gan.fit(batches, epochs=50, callbacks=[callbacks.Progress("R1")], verbose=0)
-    """
-
-    def __init__(self, what="training"):
-        super().__init__()
-        self.what, self._line = what, None
-
-    def on_train_begin(self, logs=None):
-        self._line = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        if self._line is None:
-            self._line = runtime.ProgressLine(self.what, epoch / self.params["epochs"])
-
-    def on_train_batch_end(self, batch, logs=None):
-        steps, epochs = self.params.get("steps"), self.params["epochs"]
-        if steps:  # else the data has an end that is not known before the first epoch is over
-            where = f"epoch {self._epoch + 1} of {epochs}"
-            self._line.show((self._epoch + (batch + 1) / steps) / epochs, where)
-
-    def on_train_end(self, logs=None):
-        if self._line is not None:
-            self._line.end()
-
-
 class TensorBoard(keras.callbacks.Callback):
     """Write losses, scores and pictures for TensorBoard, which shows them while a GAN trains.
 
@@ -215,7 +215,7 @@ class TensorBoard(keras.callbacks.Callback):
             If not given, `SampleGrid()`, and nothing for a CycleGAN or for points.
 
     Raises:
-        ValueError: other pictures.
+        ValueError: other pictures, no folder, or one elsewhere (gs://...).
         OSError: in `fit`, before training: the folder cannot be made.
 
     Example:
@@ -229,6 +229,10 @@ class TensorBoard(keras.callbacks.Callback):
                 "pictures must be a SampleGrid or a TranslationGrid, came "
                 f"{type(pictures).__name__}. Example: TensorBoard('runs/logs/first', "
                 "pictures=SampleGrid(count=20))."
+            )
+        if not str(folder) or "://" in str(folder):
+            raise ValueError(
+                f"folder must be one on this machine, such as 'runs/logs/first', came {folder!r}."
             )
         self.folder, self.pictures = Path(folder).expanduser(), pictures
 
@@ -259,9 +263,9 @@ class TensorBoard(keras.callbacks.Callback):
         self._writer.close()
 
     def _makes_images(self):
-        """From latent vectors: not points, and not what a CycleGAN translates."""
+        """From latent vectors: not points, not 2 channels, and not what a CycleGAN translates."""
         generator = getattr(self.model, "generator", None)
-        return generator is not None and len(generator.output_shape) == 4
+        return generator is not None and generator.output_shape[3:] in ((1,), (3,))
 
     def _write_picture(self, step):
         sheet = plots.tile(self._grid._images(), self._grid.columns)

@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from gan_course import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))  # first and last version of Python that is supported
 MEMORY_GB = 6  # what the largest lesson needs, with JupyterLab beside it
@@ -95,14 +97,21 @@ class ProgressLine:
     """
 
     def __init__(self, what, share=0.0):
-        self._what, self._first = what, share
+        self._what, self._first, self._counting = what, share, False
         self._begin, self._due = time.monotonic(), time.monotonic() + 3
         self._handle = None
 
     def show(self, share, where=""):
         """Say how much is done, in [0, 1], and maybe in words where it is."""
         now = time.monotonic()
-        if now < self._due or share <= self._first:
+        if share <= self._first:
+            return
+        if not self._counting:
+            self._counting = True
+            if share - self._first < 0.1:  # the first of many steps is slow: it also compiles
+                self._begin, self._first = now, share
+                return
+        if now < self._due:
             return
         self._due = now + 1
         left = (now - self._begin) * (1 - share) / (share - self._first)
@@ -361,7 +370,18 @@ def doctor():
     Returns:
         Report: `str(report)` is the text, `report.ok` tells whether all is well. Never raises.
     """
-    checks = (_python, _tensorflow, _keras, _devices, _precision, _data, _network, _memory, _disk)
+    checks = (
+        _course,
+        _python,
+        _tensorflow,
+        _keras,
+        _devices,
+        _precision,
+        _data,
+        _network,
+        _memory,
+        _disk,
+    )
     return Report(tuple(_careful(check) for check in checks))
 
 
@@ -379,13 +399,17 @@ def _careful(check):
         )
 
 
+def _course():
+    return Finding("GAN Course", __version__)
+
+
 def _python():
     first, last = (".".join(map(str, version)) for version in PYTHONS)
     where = Path(sys.executable)
     inside = where.relative_to(ROOT) if where.is_relative_to(ROOT) else where.name
     return Finding(
         "Python",
-        f"{platform.python_version()} ({inside})",
+        f"{platform.python_version()} on {platform.platform(terse=True)} ({inside})",
         PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1],
         f"TensorFlow supports Python {first} to {last}: install one of these from python.org.",
     )

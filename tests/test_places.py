@@ -111,6 +111,7 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
 @needs_git
 def test_a_published_notebook_gets_the_course_on_colab_once(published, colab):
+    (colab.content / "gan-course").mkdir()  # what a download that broke off left is no course
     setup, *_ = code(published, "00")
     done = colab(setup, WHERE, NO_CLONING, setup, WHERE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -197,6 +198,8 @@ def test_commands_in_a_folder_with_spaces_and_letters_of_all_kinds(odd):
     assert "1 of 1: ??" in graded.stdout
     table = (odd / "build" / "grades.csv").read_text(encoding="utf-8")
     assert "学生" in table and ",0.1,right," in table
+    done = run("tools/run_lesson.py", "00", cwd=odd)
+    assert done.returncode == 0 and "done: " in done.stdout, done.stderr
 
 
 FORGET = """

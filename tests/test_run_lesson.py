@@ -118,9 +118,16 @@ def test_ctrl_c_ends_the_run_and_keeps_what_ran(root):
         ("500 STEPS=1", "settings look like"),
         ("STEPS=", "STEPS= is no Python"),
         ("STEPS=__import__('os')", "is no Python"),
+        ("SIZES=3", "SIZES is a tuple in the lesson, (1, 2); came 3"),
+        ("NAME='a', STEPS=2", "NAME is a text in the lesson, 'plain'; came ('a',)"),
+        ("RATE='3'", "RATE is a number in the lesson, 0.5; came '3'"),
+        ("RATE=True", "RATE is a number in the lesson, 0.5; came True"),
+        ("RATE=1e999", "RATE must be a finite number, came inf"),
+        ("EPOCHS=2.5", "EPOCHS is a whole number in the lesson, 30; came 2.5"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_anything_runs(settings, words, root, capsys):
+    write(root, f"{SETTINGS}\nRATE, EPOCHS = 0.5, runtime.budget(full=30, fast=2)", SHOW)
     assert run_lesson.main(["07", settings, "--root", str(root)]) == 1
     assert words in capsys.readouterr().err
     assert not (root / "build").exists()
@@ -132,11 +139,11 @@ def test_a_lesson_that_is_not_there(root, capsys):
 
 
 def test_settings_are_python_values():
-    text = "STEPS=500 HIDDEN=(64, 64)  NAME='a=b' RATE = 1e-3 NONE=None"
+    text = "STEPS=500 HIDDEN=(64, 64)  NAME='a =b' RATE = 1e-3 NONE=None"
     assert run_lesson.parse_settings(text) == {
         "STEPS": 500,
         "HIDDEN": (64, 64),
-        "NAME": "a=b",
+        "NAME": "a =b",
         "RATE": 1e-3,
         "NONE": None,
     }
@@ -158,7 +165,7 @@ def test_each_lesson_has_settings_and_what_is_given_comes_after_them(number):
     lesson = build_notebooks.find_lessons(build_notebooks.ROOT, [number])[0]
     known = run_lesson.settings_of(build_notebooks.from_source(lesson, "solved"))[1]
     assert any("runtime.budget" in value for value in known.values())
-    name = next(iter(known))
+    name = next(name for name, value in known.items() if value.startswith("'"))
     cells = [cell.source for cell in run_lesson.prepare(lesson, {name: "other"}).cells]
     given = cells.index(f"# Given to this run\n{name} = 'other'")
     assert f"{name} = " in cells[given - 1] or f"{name}, " in cells[given - 1]

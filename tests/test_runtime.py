@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import gan_course
 from gan_course import callbacks, data, metrics, models, runtime, training
 
 
@@ -81,6 +83,13 @@ def test_progress_is_not_renewed_all_the_time_and_goes_after_an_error_too(monkey
             notebook.now += 0.125
             1 / (44 - i)
     assert [line[:10] for line in notebook.lines] == ["cures: 30%", "cures: 40%", "cures: 50%", ""]
+
+
+def test_the_first_of_many_steps_does_not_count_as_it_also_compiles(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    for i in runtime.progress(range(101), "cures"):
+        notebook.now += 0.5 if i else 20
+    assert notebook.lines[0] == "cures: 2%, about 50 s left"
 
 
 @pytest.mark.parametrize("where", ["short", "fast run", "terminal", "no IPython"])
@@ -216,6 +225,8 @@ def line(report, name):
 
 def test_the_doctor_on_this_machine(no_waiting):
     report = runtime.doctor()
+    assert line(report, "GAN Course").found == gan_course.__version__
+    assert f" on {platform.system()}" in line(report, "Python").found
     for name in ("Python", "tensorflow", "keras", "free disk", "data", "network"):
         assert line(report, name).found in str(report)
     assert str(runtime.ROOT) not in str(report)

@@ -2,16 +2,19 @@
 
 import io
 import itertools
+import re
 import sys
+import types
 
 import keras
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gan_course import callbacks, data, losses, metrics, models, plots, training
+from gan_course import callbacks, data, losses, metrics, models, plots, runtime, training
 
 matplotlib.use("Agg")
 
@@ -221,6 +224,35 @@ def test_sample_grid_keeps_one_noise_and_every_second_frame():
     assert np.array_equal(Image.open(io.BytesIO(bytes(image.value))), start)
     with pytest.raises(ValueError, match="Train first"):
         callbacks.SampleGrid().scrub()
+
+
+def test_the_picture_is_one_output_that_is_replaced_with_a_line_below(monkeypatch):
+    plt.close("all")
+    shown = []  # outputs, each a list of what it showed in turn
+
+    class Output(list):
+        def update(self, what, raw=False):
+            self.append(what)
+
+    def display(what, display_id, raw=False):
+        shown.append(Output([what]))
+        return shown[-1]
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace(kernel=True))
+    monkeypatch.setattr("IPython.display.display", display)
+    clock = itertools.count()  # a second for each look at it
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: float(next(clock)))
+    grid = callbacks.SampleGrid(count=2)
+    tiny_gan().fit(IMAGES.repeat(), epochs=3, steps_per_epoch=4, callbacks=[grid], verbose=0)
+    pictures, lines = shown
+    axes = [figure.axes[0] for figure in pictures]
+    titles = [each.get_title("left") or each.get_title() for each in axes]
+    assert [title[:18] for title in titles] == [f"after epoch {i} of 3" for i in range(4)]
+    texts = [line["text/plain"] for line in lines]
+    assert texts[-1] == "" and all(
+        re.match(r"training: epoch \d of 3, about \d+ s left$", text) for text in texts[:-1]
+    )
+    assert not plt.get_fignums()  # else each epoch's figure stays in memory
 
 
 def test_watching_does_not_change_the_training():
@@ -447,6 +479,23 @@ def test_tensorboard_reads_its_files(tmp_path):
     }
     assert kinds["pictures"] == "images" and kinds["g_loss"] == "scalars"
     assert [event.step for event in events.Tensors("pictures")] == [0, 1, 2]
+
+
+def test_tensorboard_draws_nothing_of_two_channels(tmp_path, written):
+    shape = (3, 3, 2)
+    gan = training.GAN(
+        models.mlp_generator(2, (4,), shape), models.mlp_discriminator(shape, (4,)), 2
+    )
+    gan.compile()
+    images = tf.data.Dataset.from_tensors(np.zeros((4, *shape), "float32"))
+    gan.fit(images, epochs=1, callbacks=[callbacks.TensorBoard(tmp_path)], verbose=0)
+    assert {kind for _, kind in written(tmp_path)} == {"scalars"}
+
+
+@pytest.mark.parametrize("folder", ["", "gs://bucket/logs"])
+def test_tensorboard_refuses_what_is_no_folder_here(folder):
+    with pytest.raises(ValueError, match=f"folder must be .*, came '{folder}'"):
+        callbacks.TensorBoard(folder)
 
 
 def test_tensorboard_refuses_other_pictures(tmp_path):

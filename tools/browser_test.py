@@ -5,8 +5,8 @@
 
 Each learner's working copy is opened and run from top to bottom, in a fast run on the embedded
 digits. Then a mistake, and after it the right answer, are typed into one of its exercises, and its
-sliders moved. What was seen goes to build/browser/, as pictures. Cells tagged nbval-skip run with
-the others, and are not judged.
+first slider is moved. What was seen goes to build/browser/, as pictures. Cells tagged nbval-skip
+run with the others, and are not judged.
 
 The Chromium is the one that the environment variable CHROMIUM names, or else the first on the
 PATH, or else playwright's own. The profile, the home and the course of each run are in a temporary
@@ -328,10 +328,15 @@ def picture_of(page, parts, name):
 
 
 def move_slider(page, number):
-    """Moves the first slider by one, if the notebook has widgets, and sees another picture."""
-    outputs = [output for cell in page.evaluate(CELLS) for output in cell["outputs"]]
-    widgets = "application/vnd.jupyter.widget-view+json"
-    if not any(widgets in output.get("data", {}) for output in outputs):
+    """Moves the first slider by one, if the lesson has any, and sees another picture."""
+    widget = "application/vnd.jupyter.widget-view+json"
+    with_sliders = [
+        cell for cell in page.evaluate(CELLS) if re.search(r"\bPanel\(|\.scrub\(", cell["source"])
+    ]
+    for cell in with_sliders:
+        found = any(widget in output.get("data", {}) for output in cell["outputs"])
+        assert found, f"no slider below the cell: {cell['source']}"
+    if not with_sliders:
         return
     handle = page.locator(".jp-Notebook .noUi-handle").first
     image = page.locator(".jp-Notebook .widget-image").first

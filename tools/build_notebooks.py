@@ -353,7 +353,7 @@ if course is None and "google.colab" in sys.modules:  # Colab opens the notebook
     import subprocess
 
     course = Path("gan-course").resolve()
-    if not course.exists():
+    if not (course / "gan_course").exists():
         clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}"]
         subprocess.run([*clone, "{url}", str(course)], check=True)
     os.chdir(course)

@@ -13,6 +13,8 @@ With GAN_COURSE_FAST=1, settings that are not given are those of a fast run.
 
 import argparse
 import ast
+import itertools
+import math
 import os
 import re
 import sys
@@ -31,7 +33,10 @@ from build_notebooks import (
     shown_lines,
 )
 
+from gan_course import runtime
+
 _NAME = re.compile(r"(?:^|(?<=\s))([A-Za-z_]\w*)\s*=(?!=)")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def settings_of(notebook):
@@ -61,11 +66,13 @@ def parse_settings(text):
     Raises:
         BuildError: no NAME=VALUE, a name twice, or a value that is no Python literal.
     """
-    first, *rest = _NAME.split(text)
-    if first.strip():
+    found = list(_NAME.finditer(_QUOTED.sub(lambda quoted: "'" * len(quoted[0]), text)))
+    if text[: found[0].start() if found else None].strip():
         raise BuildError(f'settings look like SET="STEPS=500 EPOCHS=3"; came {text!r}')
     settings = {}
-    for name, value in zip(rest[::2], rest[1::2], strict=True):
+    for match, following in itertools.zip_longest(found, found[1:]):
+        name = match[1]
+        value = text[match.end() : following.start() if following else None]
         try:
             parsed = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -79,11 +86,37 @@ def parse_settings(text):
     return settings
 
 
+def check_setting(name, value, source):
+    """Sees that a setting is of the lesson's own kind, which its source tells, if it does.
+
+    Raises:
+        BuildError: it is of another kind, or no finite number.
+    """
+    node = ast.parse(source, mode="eval").body
+    if isinstance(node, ast.Call):  # runtime.budget(full=..., fast=...)
+        node = next((each.value for each in node.keywords if each.arg == "full"), node)
+    try:
+        own = ast.literal_eval(node)
+    except ValueError:
+        return
+    kinds = {int: "a whole number", float: "a number", str: "a text", tuple: "a tuple"}
+    allowed = {float: (int, float)}.get(type(own), type(own))
+    is_bool = isinstance(value, bool) and not isinstance(own, bool)
+    if type(own) in kinds and (is_bool or not isinstance(value, allowed)):
+        raise BuildError(
+            f"{name} is {kinds[type(own)]} in the lesson, {own!r}; came {value!r} "
+            "(settings have a space between them, and no comma)"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BuildError(f"{name} must be a finite number, came {value}")
+
+
 def prepare(lesson, settings):
     """The lesson's solved notebook with other settings, to be run.
 
     Raises:
-        BuildError: there is no such notebook, or it does not have these settings.
+        BuildError: there is no such notebook, or it does not have these settings, or others of
+            this kind.
     """
     path = lesson.path("solved")
     try:
@@ -97,6 +130,8 @@ def prepare(lesson, settings):
         raise BuildError(
             f"{lesson.source.stem} has no setting {', '.join(unknown)}. Its settings:\n    {listed}"
         )
+    for name, value in settings.items():
+        check_setting(name, value, known[name])
     lines = [f"{name} = {value!r}" for name, value in settings.items()]
     if lines:
         # Not papermill's own way, which makes a text of a tuple.
@@ -201,6 +236,7 @@ def main(arguments=None):
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     root = options.root.resolve()
+    runtime.print_anything()
     try:
         lesson = find_lessons(root, [options.lesson])[0]
         path = run(lesson, parse_settings(options.settings), root / "build" / "runs")
