@@ -129,7 +129,7 @@ exercises.check("0.1", to_unit_range)
 # breaks, and a lesson never stops: where it needs your answer and has none, it goes on with its
 # own and says so. Code that runs for more than 20 seconds in a check is stopped, unless it is inside
 # one long call of TensorFlow or NumPy; then use the stop button. Solved notebooks are in
-# `notebooks/solutions`.
+# `notebooks/solutions`, unless your teacher left them out.
 #
 # ## How far you are
 

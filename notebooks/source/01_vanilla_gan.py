@@ -293,14 +293,15 @@ print(f"98% of the answers at d = 0 lie between {low:.3f} and {high:.3f}")
 
 # %% [markdown]
 # In the first row real and fake are the same: $V$ is $-\log 4 = -1.386$ and the divergence 0. That is where a perfect
-# generator would take the game. (From row to row the last digits are sampling noise.) In the last row the two hardly
-# overlap, and the divergence comes near its ceiling $\log 2 = 0.693$, where it says *different* but no longer *how
-# far*.
+# generator would take the game: to its *equilibrium*, where neither network gains by changing alone. (From row to row
+# the last digits are sampling noise.) In the last row the two hardly overlap, and the divergence comes near its
+# ceiling $\log 2 = 0.693$, where it says *different* but no longer *how far*.
 #
 # ## 2. Two losses
 #
-# A network is trained by making a loss small, so the discriminator minimizes $-V$. With
-# $\mathrm{softplus}(a) = \log(1 + e^a)$, both logarithms become functions of the logit:
+# A network is trained by making a loss small, so the discriminator minimizes $-V$. What a network pays in the game
+# against the other one is called its *adversarial loss*. With $\mathrm{softplus}(a) = \log(1 + e^a)$, both logarithms
+# become functions of the logit:
 #
 # $$-\log \sigma(a) = \mathrm{softplus}(-a)$$
 #
@@ -668,6 +669,8 @@ grid.film()
 grid.scrub()
 
 # %% [markdown]
+# *Fifty digits in five rows, the film's last picture: most can be read, some are blots or broken.*
+#
 # ### What averaging does
 #
 # The same latent vectors through the weights of the very last step, and through the average:

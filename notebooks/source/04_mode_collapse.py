@@ -26,9 +26,9 @@
 # brought back all eight with every seed. Two well-known penalties did not help there. At rates of their own they are
 # among the best.
 #
-# ![Five pictures of a ring of eight crosses with red points](attachment:outcome.png)
+# ![Five pictures of a ring of eight crosses with orange points](attachment:outcome.png)
 #
-# *Crosses: the eight places where all real points are. Red: generated points, after equally many steps of the
+# *Crosses: the eight places where all real points are. Orange: generated points, after equally many steps of the
 # same two networks, with the cure that is named.*
 
 # %% [markdown]
@@ -327,8 +327,8 @@ def paint(samples, logits):
 plots.film([paint(*each) for each in zip(watch.samples, watch.logits, strict=True)], scale=2)
 
 # %% [markdown]
-# *A film: a cloud of red points, small or drawn out to a streak, jumps about the ring of black crosses, onto one or
-# beside it, and never covers more than a few. It goes where the gray is dark; there the gray fades, and the cloud
+# *A film: a cloud of orange points, small or drawn out to a streak, jumps about the ring of black crosses, onto one
+# or beside it, and never covers more than a few. It goes where the gray is dark; there the gray fades, and the cloud
 # moves on. (Black and white are set anew in each frame.)*
 
 # %%

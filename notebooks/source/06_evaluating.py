@@ -135,6 +135,9 @@ plots.image_grid(
     np.concatenate([others[:20], thicker(others[:20])]), "above: digits; below: thicker", 20
 );
 
+# %% [markdown]
+# *Twenty digits, and below each of them the same one with broader, softer strokes.*
+
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 for images, name, color in [
@@ -418,6 +421,9 @@ history = gan.fit(
 )
 print(f"{EPOCHS * STEPS:,} steps in {resume.train_seconds:.0f} s")
 
+# %% [markdown]
+# *Fifty generated images after the last epoch: some are digits, others look like parts of two, or like none.*
+
 # %%
 _, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.semilogy(range(1, EPOCHS + 1), history.history["val_fid"], color=plots.COLORS["fake"])
@@ -436,6 +442,9 @@ axes.legend();
 
 # %% tags=["picture-outcome"]
 plots.image_grid(gan.generate(60, seed=1), "digits of the GAN", columns=20);
+
+# %% [markdown]
+# *Sixty images in white strokes on black: some are clear digits, others are knots of strokes.*
 
 # %%
 fid_test = metrics.FrechetDistance(test.images, digits.name)

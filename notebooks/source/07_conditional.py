@@ -259,6 +259,8 @@ seconds = resume.train_seconds
 plots.image_grid(gan.generate(20, labels=7), f"asked for twenty of the class {NAMES[7]}", 20);
 
 # %% [markdown]
+# *A row of sevens, each with a slant and strokes of its own, some better written than others.*
+#
 # ## 4. Is it what was asked for?
 #
 # Good-looking sevens are not enough. Let the classifier of lesson 06 read generated images, equally many of each
@@ -401,6 +403,9 @@ for name, trained in (("labels", gan), ("shuffled", deaf)):
 plots.image_grid(style_and_label(gan, rows=6, seed=3), columns=CLASSES, scale=3);
 
 # %% [markdown]
+# *Ten columns, the digits from 0 to 9, and six rows, one latent vector each: the digits of a row mostly share
+# their slant, most plainly where it is strong.*
+#
 # Nobody told the network what slant is. But it has one set of weights for all ten digits, and a latent number that
 # slants a 1 is put to use for a 7 as well. Such sharing is found, not promised: look for rows where it fails.
 #
@@ -514,6 +519,9 @@ some = np.concatenate([found["images"][:20] for found in normalized])
 plots.image_grid(some, "thresholds 4, 1.5, 1 and 0.5", 20);
 
 # %% [markdown]
+# *Four rows of the digits from 0 to 9, twice. At the top nearly all strokes are whole; further down more and more of
+# them have gaps, and in the lowest row some digits are all but gone.*
+#
 # **Both fall, and the images fall apart.** That is not what Brock et al. saw. (The distance without a threshold is a
 # little larger than in section 4: 2,000 images find larger distances than 10,000.)
 #
@@ -749,6 +757,8 @@ plots.Panel(
     toward=range(CLASSES), mix=[round(0.1 * i, 1) for i in range(11)], style=range(20))
 
 # %% [markdown]
+# *One white digit in coarse pixels, halfway between the labels 3 and 8.*
+#
 # Nothing in `gan_course` knows that these are digits. With `DATASET = "fashion_mnist"` at the top the same GAN draws
 # clothes by name: ask for ten bags, put one style through all classes, and look in the table of section 4 which class
 # is read wrongly most often.

@@ -87,6 +87,8 @@ plots.image_grid(train_a.images[:24], "a", 24, axes[0])
 plots.image_grid(train_b.images[:24], "b", 24, axes[1]);
 
 # %% [markdown]
+# *Above: white digits on black. Below: other digits in yellow ink, leaning to the right, on waves of blue and green.*
+#
 # How far will a GAN get? Networks that were trained as in this lesson come with the course. Below the images that they
 # are given you see their translations after 100, 500 and 2,400 steps of one training. Move the slider from digit to
 # digit, or turn the direction round.
@@ -338,6 +340,9 @@ train_minutes = resume.train_seconds / 60
 grid.film(scale=3)
 
 # %% [markdown]
+# *A film of the same three rows, the first of which stands still. The others begin as colored noise; then there are
+# digits, in patchy ink at first.*
+#
 # After one epoch, 300 steps, there are ink, ground and leaning. Watch what the others still mend.
 #
 # ## 5. Held against the truth
@@ -454,9 +459,12 @@ axes[1].plot(epochs, history["cycle_loss"], color=plots.COLORS["other"])
 axes[1].set(xlabel="epoch", ylim=0, title="Cycle loss, both halves together");
 
 # %% [markdown]
-# Left, the games only, without the cycle loss. Least squares games are drawn at other values than lesson 01's. If a
-# discriminator says 0.5 to everything, its loss is 0.25 and the generator's 0.125; there are two games, so the dotted
-# lines are at 0.5 and 0.25. At the end of this run the losses were {{d_loss:.2f}} and {{g_loss:.2f}}: the
+# *Left: at the end the discriminators' curve is below its dotted line, and the generators' above theirs. Right: a
+# curve that falls steeply at first, and then slowly.*
+#
+# The left side shows the games only, without the cycle loss. Least squares games are drawn at other values than
+# lesson 01's. If a discriminator says 0.5 to everything, its loss is 0.25 and the generator's 0.125; there are two
+# games, so the dotted lines are at 0.5 and 0.25. At the end of this run the losses were {{d_loss:.2f}} and {{g_loss:.2f}}: the
 # discriminators still tell some patches apart, and that is healthy. (With losses of 0 for them and 1 for the
 # generators they would have won.) As ever, these curves do not say how good the images are.
 #
@@ -540,6 +548,9 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
                  "a, made into b, and back: nothing is lost", 10);
 
 # %% [markdown]
+# *Above: gray digits from 0 to 9. In the middle, below each: another digit, in color. At the bottom: the gray ones
+# again, as they were.*
+#
 # **Neither of them.** What the wrong pair makes of an image is a real image. On the way to color, the discriminator
 # finds that better than what our generator makes (a cost of {{cost_wrong:.2f}} against {{cost_learned:.2f}}), and on
 # the way to gray no worse ({{cost_wrong_gray:.2f}} against {{cost_learned_gray:.2f}}). The Fréchet distance is that
