@@ -1,5 +1,6 @@
 """What goes out to students, and the grades of what comes back: right, wrong, broken, tampered."""
 
+import contextlib
 import copy
 import csv
 import json
@@ -7,9 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import build_notebooks as builder
+import psutil
 import pytest
 import teaching
 
@@ -156,6 +159,42 @@ def test_what_needs_no_run_is_graded_without_one(tmp_path, monkeypatch):
         assert found["7.5"][0] == verdict and found["7.1"][0] == "not answered"
 
 
+def test_a_cell_that_python_cannot_parse_costs_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(teaching, "start", None)
+    deep = {"cell_type": "code", "metadata": {"exercise": "7.5"}, "source": "-" * 6000 + "1"}
+    found = graded(write(tmp_path / "07.ipynb", {"cells": [deep]}))
+    assert found["7.5"][0] == "by hand" and found["7.1"][0] == "not answered"
+
+
+def test_no_submission_stops_the_grading_of_others(tmp_path, monkeypatch, capsys):
+    def run(self, cells, found, deadline):
+        if "ann" in str(found_in.pop(0)):
+            raise MemoryError("no room")
+        found["0.1"] = ("wrong", "\x1b[2J said \ud800")
+        return 0, "error", ""
+
+    for name in ("ann", "bob"):
+        write(tmp_path / name / "00.ipynb", notebook("00_welcome.ipynb", e0_1="1"))
+    found_in = [path for _, path in teaching.submissions(tmp_path)]
+    monkeypatch.setattr(teaching.Grader, "run", run)
+    assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
+    first, second = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8", newline=""))
+    assert first["verdict"] == "error" and "MemoryError: no room" in first["message"]
+    assert second["verdict"] == "wrong" and second["message"] == "\\x1b[2J said \\ud800"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such names cannot be")
+def test_names_that_are_no_text_are_written_with_escapes(tmp_path, capsys):
+    for name in (b"\xff", b"\n\x1b[2J", b"\r=1"):
+        write(tmp_path / os.fsdecode(name) / "00.ipynb", {"cells": []})
+    assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
+    rows = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8", newline=""))
+    names = ["\\n\\x1b[2J", "\\r=1", "\\udcff"]
+    assert [row["student"] for row in rows] == names
+    out = capsys.readouterr().out
+    assert all(name in out for name in names) and not {"\x1b", "\r"} & set(out)
+
+
 def test_students_are_told_apart_by_folder_or_file(tmp_path):
     for name in ("b.ipynb", "ann/01.ipynb", "ann/workbook/02.ipynb", "ann/workbook/backup/x.ipynb"):
         write(tmp_path / name, {})
@@ -290,6 +329,32 @@ def test_answers_that_end_or_hang_the_process_leave_the_others_their_grades(shor
     }
     assert "process ended" in found["1.1"][1] and "SystemExit" in found["1.5"][1]
     assert "15 seconds" in found["1.3"][1]
+
+
+DETACHES = """
+import os, pathlib, time
+if os.fork() == 0:
+    os.setsid()
+    pathlib.Path({!r}).write_text(str(os.getpid()))
+    time.sleep(900)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_detaches_holds_nothing_up_and_is_ended(tmp_path, monkeypatch):
+    runner, number = tmp_path / "runner.py", tmp_path / "number"
+    runner.write_text(DETACHES.format(str(number)), encoding="utf-8")
+    monkeypatch.setattr(teaching, "RUNNER", runner)
+    monkeypatch.setattr(teaching, "START_SECONDS", 0)
+    grader = teaching.Grader(LESSONS, cell_seconds=3, notebook_seconds=60)
+    began = time.monotonic()
+    assert grader.run([], {}, deadline=began + 60)[1] == "timeout"
+    assert time.monotonic() - began < 30
+    with contextlib.suppress(psutil.NoSuchProcess):
+        detached = psutil.Process(int(number.read_text(encoding="utf-8")))
+        _, left = psutil.wait_procs([detached], timeout=5)
+        assert all(each.status() == psutil.STATUS_ZOMBIE for each in left)
 
 
 REPLACES_CHECKS = """

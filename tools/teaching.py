@@ -26,6 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 import build_notebooks as builder
+import psutil
 from build_notebooks import ROOT
 
 from gan_course import runtime
@@ -220,7 +221,13 @@ class Grader:
         self.cell_seconds, self.notebook_seconds = cell_seconds, notebook_seconds
 
     def grade(self, path):
-        """What came of each exercise: a list of (exercise, verdict, message)."""
+        """What came of each exercise: a list of (exercise, verdict, message); raises nothing."""
+        try:
+            return self.grade_exercises(path)
+        except Exception as error:  # whatever it is, the other students get their grades
+            return [("", "error", f"Cannot be graded ({type(error).__name__}: {error})")]
+
+    def grade_exercises(self, path):
         problem, notebook = "", None
         try:
             notebook = read(path)
@@ -292,14 +299,14 @@ class Grader:
                     took = f"The cell took more than {self.cell_seconds:g} seconds"
                 return at, "timeout", took
             finally:
-                end(process)
+                end(process, Path(folder))
 
 
 def same_code(sources, blank):
     """Whether a student's cells are still the blank, apart from comments and layout."""
     try:
         return ast.dump(ast.parse("\n".join(sources))) == ast.dump(ast.parse(blank))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: nested too deeply
         return False
 
 
@@ -337,7 +344,7 @@ def environment(folder):
     ours.setdefault("TFDS_DATA_DIR", str(Path.home() / "tensorflow_datasets"))
     ours.update(
         GAN_COURSE_FAST="1",
-        GAN_COURSE_PROGRESS=str(folder / "progress.json"),
+        GAN_COURSE_PROGRESS=progress_file(folder),
         CUDA_VISIBLE_DEVICES="-1",
         TF_CPP_MIN_LOG_LEVEL="3",
         MPLBACKEND="agg",
@@ -346,9 +353,15 @@ def environment(folder):
     return ours
 
 
+def progress_file(folder):
+    """Where a run keeps what is solved, by which its processes are known, too."""
+    return str(folder / "progress.json")
+
+
 def talk(process, job, messages):
     """Hands the job over and passes the runner's messages on, until the process ends (None)."""
-    with contextlib.suppress(OSError, ValueError):  # it ended, or was ended
+    # The stream is closed here: while this thread waits for a line, no other can close it.
+    with process.stdout, contextlib.suppress(OSError, ValueError):  # it ended, or was ended
         process.stdin.write(json.dumps(job).encode())
         process.stdin.close()
         while line := process.stdout.readline(100_000):
@@ -359,14 +372,33 @@ def talk(process, job, messages):
     messages.put(None)
 
 
-def end(process):
-    """Ends a process, and on POSIX all that it has started."""
+def end(process, folder):
+    """Ends a run in `folder`: the process, its group, its descendants, and what has its settings.
+
+    A process lives on if it has left the group, has lost its parent, and was started with settings
+    other than those of the run, or if it comes into being meanwhile. Nothing waits for it.
+    """
+    found = started_by(process, folder)
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
     process.wait()
-    process.stdout.close()
+
+
+def started_by(process, folder):
+    """The descendants of a process, and those that its descendants left without a parent."""
+    found = []
+    with contextlib.suppress(psutil.Error):  # it ended
+        found += psutil.Process(process.pid).children(recursive=True)
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # it ended, or is somebody else's
+            if each.environ().get("GAN_COURSE_PROGRESS") == progress_file(folder):
+                found.append(each)
+    return found
 
 
 # --- grading a folder -----------------------------------------------------------------------------
@@ -400,7 +432,7 @@ def grade(folder, table, cell_seconds, notebook_seconds):
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for number, (student, path) in enumerate(found, start=1):
-            print(f"{number} of {len(found)}: {path}", flush=True)
+            print(f"{number} of {len(found)}: {visible(str(path))}", flush=True)
             for row in grader.grade(path):
                 writer.writerow([harmless(text) for text in (student, str(path), *row)])
                 counts.setdefault(student, Counter())[row[1]] += 1
@@ -409,12 +441,20 @@ def grade(folder, table, cell_seconds, notebook_seconds):
     print(f"every exercise: {table}")
 
 
+def visible(text):
+    """A text with escapes, such as \\x1b, for control characters and what UTF-8 cannot write."""
+    hidden = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+    return re.sub(hidden, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def harmless(text):
-    """A text that a spreadsheet does not take for a formula."""
+    """A visible text that a spreadsheet does not take for a formula."""
+    text = visible(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def print_table(counts):
+    counts = {visible(student): verdicts for student, verdicts in counts.items()}
     width = max(len("student"), *map(len, counts))
     print("  ".join(["student".ljust(width), *VERDICTS]))
     for student, verdicts in counts.items():
