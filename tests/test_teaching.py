@@ -147,6 +147,14 @@ def test_an_answer_is_found_by_its_cells_metadata_or_id_and_split_cells_belong_t
     assert LESSONS["00"].answers({"cells": [colab]}) == {exercise: ["third"]}
 
 
+def test_a_byte_order_mark_and_a_cell_without_metadata_cost_nothing(tmp_path):
+    cells = [{"cell_type": "code", "metadata": None, "source": "1"}]
+    cells += notebook("00_welcome.ipynb", e0_1="first")["cells"]
+    path = tmp_path / "00.ipynb"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8-sig")
+    assert LESSONS["00"].answers(teaching.read(path)) == {"0.1": ["first"]}
+
+
 def test_what_needs_no_run_is_graded_without_one(tmp_path, monkeypatch):
     monkeypatch.setattr(teaching, "start", None)
     cells = [c for c in notebook("00_welcome.ipynb")["cells"] if "exercise" not in c["metadata"]]
@@ -299,7 +307,7 @@ def test_right_answers_with_much_around_them(short, tmp_path):
     answers["e1_1"] = "tf_before, exercises = tf, None\n" + RIGHT["e1_1"]  # a name of the lesson's
     answers["e1_2"] = "print('x' * 50_000_000)\n" + RIGHT["e1_2"]
     answers["e1_3"] = RIGHT["e1_3"] + "\nmy_generator_loss(1, 2, 3)  # raises"
-    answers["e1_5"] = "%time " + RIGHT["e1_5"]
+    answers["e1_5"] = "%matplotlib inline\n%time " + RIGHT["e1_5"]
     tampered = notebook("01_vanilla_gan.ipynb", **answers)
     for cell in tampered["cells"]:  # cells that are none of an exercise do not count
         if cell["cell_type"] == "code" and "exercise" not in cell["metadata"]:
@@ -388,6 +396,17 @@ for id, entry in list(checker._REGISTRY.items()):
 checker.Exercise.judge = lambda self, answer: "well done"
 sys.modules["gan_course.exercises.checker"] = sys.modules["gan_course.exercises"] = None
 """
+REPLACES_CODE = """
+def yes(*arguments, **options):
+    return True
+np.allclose.__wrapped__.__code__ = yes.__code__
+"""
+FOLLOWS_THE_LESSON = """
+import dataclasses
+registry = discriminator_loss.__globals__["exercise"].__globals__["_REGISTRY"]
+for id, entry in list(registry.items()):
+    registry[id] = dataclasses.replace(entry, judge=lambda answer: "well done")
+"""
 HOOKS_THE_SHELL = """
 def replace(*arguments):
     exercises.check = exercises.answer = lambda id, answer: answer
@@ -422,8 +441,14 @@ def test_attacks_raise_no_grade(short, tmp_path):
 
 def test_what_is_replaced_while_the_answer_is_called_is_noticed_and_put_back(short, tmp_path):
     replaces = "    np.allclose = lambda *arguments, **options: True\n    return q"
-    answers = RIGHT | {"e1_1": WRONG["e1_1"].replace("    return q", replaces)}
+    answers = RIGHT | {
+        "e1_1": WRONG["e1_1"].replace("    return q", replaces),
+        "e1_2": REPLACES_CODE + WRONG["e1_2"],
+        "e1_3": FOLLOWS_THE_LESSON + WRONG["e1_3"],
+    }
     path = write(tmp_path / "01.ipynb", notebook("01_vanilla_gan.ipynb", **answers))
     found = graded(path, short)
     assert found["1.1"] == ("error", "The answer replaces numpy.allclose")
-    assert set(list(verdicts(found).values())[1:]) == {"right"}
+    assert "replaces" in found["1.2"][1] and "allclose.__code__" in found["1.2"][1]
+    assert found["1.3"][0] == "wrong"
+    assert set(list(verdicts(found).values())[3:]) == {"right"}

@@ -6,6 +6,7 @@ each, which carries the job's random token.
 """
 
 import ast
+import importlib
 import json
 import linecache
 import os
@@ -16,6 +17,7 @@ import types
 import numpy as np
 
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type, np.ufunc, type(np.allclose))
+PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 GUARDED = ("builtins", "math", "numpy", "scipy", "tensorflow", "keras", "gan_course")
 
 
@@ -26,16 +28,21 @@ class Runner:
         token, channel: what each message carries, and the stream that it is written to.
         checker: the checker, imported before any answer was run.
         modules: that copy of the course, name -> module, which `sys.modules` no longer holds.
+        solutions: exercise -> the course's own answer, of the copy that answers can import.
     """
 
-    def __init__(self, token, channel, checker, modules):
+    def __init__(self, token, channel, checker, modules, solutions):
         from IPython.core.interactiveshell import InteractiveShell
 
         class Shell(InteractiveShell):
             def ask_exit(self):  # what exit() in a cell calls
                 raise SystemExit
 
+            def enable_gui(self, gui=None):  # what %matplotlib calls; there is no window here
+                pass
+
         self.token, self.channel, self.checker, self.modules = token, channel, checker, modules
+        self.solutions = solutions
         self.shell = Shell.instance()
         self.names = self.shell.user_ns
         self.judged = set()
@@ -50,6 +57,7 @@ class Runner:
             self.say(at=number)
             if cell["kind"] == "answer":
                 self.names_before, self.functions_before = dict(self.names), self.functions()
+                self.parts_before = parts(self.functions_before)
                 self.blank = cell["blank"]
                 self.problem = self.run_answer(cell["sources"] or [cell["blank"]])
             elif cell["kind"] == "check":
@@ -103,7 +111,7 @@ class Runner:
                 status = {"todo": "not answered"}.get(result.status, result.status)
                 after = f"(The cell stopped with {in_words(self.problem)})" if self.problem else ""
                 self.verdict(id, status, f"{result.message} {result.hint} {after}")
-        return self.checker._find(id).solution
+        return self.solutions[id]
 
     def verdict(self, exercise, verdict, message):
         self.judged.add(exercise)
@@ -129,6 +137,10 @@ class Runner:
                 if now.get(name) is not value:
                     now[name] = value
                     changed.append(f"{module.__name__}.{name}")
+        for function, part, value in self.parts_before:
+            if getattr(function, part) is not value:
+                setattr(function, part, value)
+                changed.append(f"{function.__module__}.{function.__name__}.{part}")
         return changed
 
     def put_names_back(self):
@@ -139,6 +151,19 @@ class Runner:
         for name, value in self.names_before.items():
             if name not in own and not name.startswith("_"):
                 self.names[name] = value
+
+
+def parts(functions):
+    """What makes up these functions and those that they wrap: [(function, part, value), ...]."""
+    found = {id(value): value for names in functions.values() for value in names.values()}
+    wrapped = [getattr(value, "__wrapped__", None) for value in found.values()]
+    found.update({id(value): value for value in wrapped})
+    return [
+        (value, part, getattr(value, part))
+        for value in found.values()
+        if isinstance(value, types.FunctionType)
+        for part in PARTS
+    ]
 
 
 def in_words(error):
@@ -152,13 +177,18 @@ def main():
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    sys.path[0] = job["course"]  # in place of tools/
-    from gan_course import exercises
-
+    checker = import_checker(job["course"])
     course = [name for name in sys.modules if name.partition(".")[0] == "gan_course"]
     modules = {name: sys.modules.pop(name) for name in course}
+    registry = import_checker(os.path.dirname(os.getcwd()))._REGISTRY
+    solutions = {id: exercise.solution for id, exercise in registry.items()}
     del sys.path[0]
-    Runner(job["token"], channel, exercises.checker, modules).run(job["cells"])
+    Runner(job["token"], channel, checker, modules, solutions).run(job["cells"])
+
+
+def import_checker(folder):
+    sys.path[0] = folder  # at first in place of tools/
+    return importlib.import_module("gan_course.exercises.checker")
 
 
 if __name__ == "__main__":

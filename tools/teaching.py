@@ -164,7 +164,7 @@ class Lesson:
 
     def exercise_of(self, cell):
         """By its metadata, or by the id that the builder gave it (which Colab moves)."""
-        metadata = cell.get("metadata", {})
+        metadata = cell.get("metadata") or {}
         known = self.ids.get(str(cell.get("id"))) or self.ids.get(str(metadata.get("id")))
         exercise = str(metadata.get("exercise", known))
         return exercise if exercise in self.exercises else None
@@ -182,10 +182,10 @@ class Lesson:
 def read(path):
     """A submitted notebook as a dictionary; raises ValueError with the reason."""
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
         for cell in notebook["cells"]:
             "".join(cell["source"])
-            cell.get("metadata", {}).get("exercise")
+            (cell.get("metadata") or {}).get("exercise")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"Cannot be read as a notebook ({type(error).__name__})") from None
     except OSError as error:
