@@ -183,7 +183,7 @@ def test_no_submission_stops_the_grading_of_others(tmp_path, monkeypatch, capsys
 
     for name in ("ann", "bob"):
         write(tmp_path / name / "00.ipynb", notebook("00_welcome.ipynb", e0_1="1"))
-    found_in = [path for _, path in teaching.submissions(tmp_path)]
+    found_in = [path for _, path in teaching.submissions(tmp_path)[0]]
     monkeypatch.setattr(teaching.Grader, "run", run)
     assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
     first, second = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8", newline=""))
@@ -207,9 +207,39 @@ def test_students_are_told_apart_by_folder_or_file(tmp_path):
     for name in ("b.ipynb", "ann/01.ipynb", "ann/workbook/02.ipynb", "ann/workbook/backup/x.ipynb"):
         write(tmp_path / name, {})
     write(tmp_path / "ann" / ".ipynb_checkpoints" / "01.ipynb", {})
-    found = [(student, path.name) for student, path in teaching.submissions(tmp_path)]
+    found = [(student, path.name) for student, path in teaching.submissions(tmp_path)[0]]
     assert found == [("ann", "01.ipynb"), ("ann", "02.ipynb"), ("b", "b.ipynb")]
-    assert teaching.submissions(tmp_path / "b.ipynb") == [("b", tmp_path / "b.ipynb")]
+    assert teaching.submissions(tmp_path / "b.ipynb") == ([("b", tmp_path / "b.ipynb")], [])
+
+
+def test_what_is_no_notebook_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(teaching, "start", None)
+    folder, table = tmp_path / "in", tmp_path / "g.csv"
+    for name in ("ann/01.IPYNB", "ann/.DS_Store", "bob/00_welcome.ipynb.txt", "cem/backup/x.ipynb"):
+        write(folder / name, {"cells": []})
+    (folder / "answer.py").touch()
+    (folder / "backup").mkdir()
+    assert teaching.main(["grade", str(folder), "--csv", str(table)]) == 0
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert [row["student"] for row in rows] == ["ann", "bob", "cem"]
+    assert ["No notebook" in row["message"] for row in rows] == [False, True, True]
+    bobs = Path("bob", "00_welcome.ipynb.txt")
+    assert f"no notebooks (*.ipynb): answer.py, {bobs}\n" in capsys.readouterr().out
+
+
+def test_an_exercise_in_several_files_counts_once_with_its_best_verdict(
+    tmp_path, monkeypatch, capsys
+):
+    verdicts = {"a.ipynb": "wrong", "b.ipynb": "right", "c.ipynb": "not answered"}
+    monkeypatch.setattr(
+        teaching.Grader, "grade", lambda self, path: [("0.1", verdicts[path.name], "")]
+    )
+    for name in verdicts:
+        write(tmp_path / "ann" / name, {})
+    assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
+    assert len(list(csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8")))) == 3
+    line = capsys.readouterr().out.partition("\nann")[2].splitlines()[0]
+    assert line.split() == ["1", "0", "0", "0", "0", "0"]
 
 
 def test_the_teachers_settings_do_not_reach_the_answers(tmp_path, monkeypatch):

@@ -35,6 +35,8 @@ from gan_course.workbook import write_atomically
 RUNNER = Path(__file__).with_name("grade_runner.py")
 START_SECONDS = 120  # besides, until TensorFlow is imported
 VERDICTS = ("right", "wrong", "not answered", "error", "timeout", "by hand")
+BEST_FIRST = ("right", "by hand", "wrong", "error", "timeout", "not answered")
+PASSED_OVER = {".ipynb_checkpoints", "backup"}  # folders
 COLUMNS = ("student", "notebook", "exercise", "verdict", "message")
 
 
@@ -228,6 +230,8 @@ class Grader:
             return [("", "error", f"Cannot be graded ({type(error).__name__}: {error})")]
 
     def grade_exercises(self, path):
+        if path.is_dir():
+            return [("", "error", "No notebook (*.ipynb) is in this folder")]
         problem, notebook = "", None
         try:
             notebook = read(path)
@@ -289,8 +293,8 @@ class Grader:
                     if message is None:
                         return at, "error", "The process ended in this cell: an exit, or a crash"
                     at = message.get("at", at)
-                    if "exercise" in message:
-                        verdict = (message["verdict"], message["message"])
+                    if message.get("verdict") in VERDICTS:
+                        verdict = (message["verdict"], str(message["message"]))
                         found.setdefault(message["exercise"], verdict)
             except queue.Empty:
                 if left <= limit:
@@ -405,21 +409,35 @@ def started_by(process, folder):
 
 
 def submissions(folder):
-    """The notebooks in a folder with the names of their students: [(student, path), ...]."""
+    """The notebooks in a folder with the names of their students, and what else is in it.
+
+    Returns two lists: [(student, path), ...], in which a student's folder without a notebook stands
+    for itself; and the files that are no notebooks.
+    """
     if folder.is_file():
-        return [(folder.stem, folder)]
-    paths = sorted(path for path in folder.rglob("*.ipynb") if path.is_file())
-    parts = [(path.relative_to(folder).parts, path) for path in paths]
-    return [
-        (names[0] if len(names) > 1 else path.stem, path)
-        for names, path in parts
-        if not {".ipynb_checkpoints", "backup"} & set(names[:-1])
-    ]
+        return [(folder.stem, folder)], []
+    found, others = [], []
+    empty = {each for each in folder.iterdir() if each.is_dir() and each.name not in PASSED_OVER}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        names = path.relative_to(folder).parts
+        if PASSED_OVER & set(names[:-1]):
+            continue
+        if path.suffix.lower() == ".ipynb":
+            found.append((names[0] if len(names) > 1 else path.stem, path))
+            empty.discard(folder / names[0])
+        elif not path.name.startswith("."):
+            others.append(path)
+    found += [(path.name, path) for path in empty if found and not path.name.startswith(".")]
+    return sorted(found, key=lambda each: each[1]), sorted(others)
 
 
 def grade(folder, table, cell_seconds, notebook_seconds):
-    """Grades what is in `folder` into the CSV file `table`; prints a line for each student."""
-    found = submissions(folder)
+    """Grades what is in `folder` into the CSV file `table`; prints a line for each student.
+
+    The table has a row for each exercise of each file. What is printed counts a student's exercise
+    once, with its best verdict.
+    """
+    found, others = submissions(folder)
     if not found:
         raise TeachingError(
             f"{folder} holds no notebook (*.ipynb): FOLDER=... names where they are"
@@ -427,7 +445,7 @@ def grade(folder, table, cell_seconds, notebook_seconds):
     lessons = {each.source.stem[:2]: Lesson(each) for each in builder.find_lessons(ROOT)}
     grader = Grader(lessons, cell_seconds, notebook_seconds)
     table.parent.mkdir(parents=True, exist_ok=True)
-    counts = {}
+    verdicts = {}  # student -> exercise, or file that shows none -> verdicts
     with open(table, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
@@ -435,9 +453,13 @@ def grade(folder, table, cell_seconds, notebook_seconds):
             print(f"{number} of {len(found)}: {visible(str(path))}", flush=True)
             for row in grader.grade(path):
                 writer.writerow([harmless(text) for text in (student, str(path), *row)])
-                counts.setdefault(student, Counter())[row[1]] += 1
+                verdicts.setdefault(student, {}).setdefault(row[0] or path, []).append(row[1])
             stream.flush()
-    print_table(counts)
+    print_table(verdicts)
+    if others:
+        names = ", ".join(visible(str(path.relative_to(folder))) for path in others[:10])
+        more = f" and {len(others) - 10} more" if len(others) > 10 else ""
+        print(f"not graded, since they are no notebooks (*.ipynb): {names}{more}")
     print(f"every exercise: {table}")
 
 
@@ -453,12 +475,16 @@ def harmless(text):
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def print_table(counts):
-    counts = {visible(student): verdicts for student, verdicts in counts.items()}
+def print_table(verdicts):
+    counts = {
+        visible(student): Counter(min(each, key=BEST_FIRST.index) for each in exercises.values())
+        for student, exercises in verdicts.items()
+    }
+    print("each student's exercises, in the best of the files that hold them:")
     width = max(len("student"), *map(len, counts))
     print("  ".join(["student".ljust(width), *VERDICTS]))
-    for student, verdicts in counts.items():
-        numbers = [str(verdicts[verdict]).rjust(len(verdict)) for verdict in VERDICTS]
+    for student, count in counts.items():
+        numbers = [str(count[verdict]).rjust(len(verdict)) for verdict in VERDICTS]
         print("  ".join([student.ljust(width), *numbers]))
 
 
