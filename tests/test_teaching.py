@@ -242,13 +242,13 @@ def test_an_exercise_in_several_files_counts_once_with_its_best_verdict(
     assert line.split() == ["1", "0", "0", "0", "0", "0"]
 
 
-def test_the_teachers_settings_do_not_reach_the_answers(tmp_path, monkeypatch):
-    for name in ("GAN_COURSE_STRICT", "PYTHONSTARTUP", "KERAS_BACKEND", "GAN_COURSE_CACHE"):
+def test_the_teachers_settings_and_secrets_do_not_reach_the_answers(tmp_path, monkeypatch):
+    theirs = {"GAN_COURSE_STRICT", "PYTHONSTARTUP", "KERAS_BACKEND", "GITHUB_TOKEN", "no_proxy"}
+    for name in (*theirs, "LC_ALL"):
         monkeypatch.setenv(name, "1")
     found = teaching.environment(tmp_path)
-    assert {"GAN_COURSE_STRICT", "PYTHONSTARTUP", "KERAS_BACKEND", "GAN_COURSE_CACHE"}.isdisjoint(
-        found
-    )
+    assert theirs.isdisjoint(found)
+    assert found["LC_ALL"] == "1" and found["PATH"] == os.environ["PATH"]
     assert found["GAN_COURSE_FAST"] == "1"
     assert Path(found["GAN_COURSE_PROGRESS"]).is_relative_to(tmp_path)
     assert Path(found["HOME"]).is_relative_to(tmp_path)

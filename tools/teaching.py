@@ -34,6 +34,13 @@ from gan_course.workbook import write_atomically
 
 RUNNER = Path(__file__).with_name("grade_runner.py")
 START_SECONDS = 120  # besides, until TensorFlow is imported
+# What runs get of the environment: what Python and TensorFlow need on Linux, macOS and Windows.
+KEPT = (
+    "PATH|LANG|LANGUAGE|TZ|TERM|SHELL|USER|LOGNAME|USERNAME|VIRTUAL_ENV|CONDA_PREFIX|TFDS_DATA_DIR|"
+    "LD_LIBRARY_PATH|LD_PRELOAD|DYLD_LIBRARY_PATH|DYLD_FALLBACK_LIBRARY_PATH|PATHEXT|COMSPEC|OS|"
+    "SYSTEMROOT|SYSTEMDRIVE|WINDIR|PROGRAMDATA|PROGRAMFILES|NUMBER_OF_PROCESSORS|"
+    "(LC|CUDA|OMP|MKL|OPENBLAS|PROCESSOR)_.*"
+)
 VERDICTS = ("right", "wrong", "not answered", "error", "timeout", "by hand")
 BEST_FIRST = ("right", "by hand", "wrong", "error", "timeout", "not answered")
 PASSED_OVER = {".ipynb_checkpoints", "backup"}  # folders
@@ -331,14 +338,8 @@ def start(folder):
 
 
 def environment(folder):
-    """The environment of a run: settings of the course, of Python and of Keras left behind."""
-    ours = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(
-            ("GAN_COURSE_", "PYTHON", "KERAS_", "TF_", "MPL", "JUPYTER", "IPYTHON")
-        )
-    }
+    """The environment of a run: what is in KEPT, and a home, a temporary folder and settings."""
+    ours = {key: value for key, value in os.environ.items() if re.fullmatch(KEPT, key)}
     nowhere = "http://127.0.0.1:9"  # downloads fail at once
     ours.update(
         {name: nowhere for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
