@@ -124,11 +124,11 @@ unpublish: .venv/.dev ## take back what publish wrote
 	@$(BUILD) --unpublish
 
 student: .venv/.dev ## write the course without solutions into build/student (FOLDER=...: elsewhere)
-	@$(PY) tools/teaching.py export "$${FOLDER:-build/student}" --publish="$$REPO" --branch="$$BRANCH"
+	@$(PY) tools/teaching.py export --publish="$$REPO" --branch="$$BRANCH" -- "$${FOLDER:-build/student}"
 
 grade: .venv/.dev ## grade a notebook or a folder of them, FOLDER=..., into build/grades.csv (CSV=...)
-	@$(PY) tools/teaching.py grade "$${FOLDER:?FOLDER=... names what to grade}" \
-		--csv "$${CSV:-build/grades.csv}"
+	@$(PY) tools/teaching.py grade --csv="$${CSV:-build/grades.csv}" -- \
+		"$${FOLDER:?FOLDER=... names what to grade}"
 
 # tensorflow-cpu is nobody's requirement: it is added at tensorflow's version.
 lock: .venv/.dev ## renew constraints.txt, the tested versions

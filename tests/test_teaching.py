@@ -285,6 +285,8 @@ def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
 def test_a_folder_without_notebooks(tmp_path, capsys):
     assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 1
     assert "holds no notebook" in capsys.readouterr().err
+    assert teaching.main(["grade", str(tmp_path / "none"), "--csv", str(tmp_path / "g.csv")]) == 1
+    assert "There is no " in capsys.readouterr().err
     assert not (tmp_path / "g.csv").exists()
 
 

@@ -417,6 +417,8 @@ def submissions(folder):
     """
     if folder.is_file():
         return [(folder.stem, folder)], []
+    if not folder.is_dir():
+        raise TeachingError(f"There is no {folder}: FOLDER=... names a folder of notebooks, or one")
     found, others = [], []
     empty = {each for each in folder.iterdir() if each.is_dir() and each.name not in PASSED_OVER}
     for path in filter(Path.is_file, folder.rglob("*")):
