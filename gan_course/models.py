@@ -15,6 +15,8 @@ from gan_course import checks
 PRETRAINED = Path(__file__).resolve().parents[1] / "data" / "pretrained"
 CARD_FORMAT = 1  # of the cards beside the weights there
 
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
 
 def _check_sizes(name, sizes):
     sizes = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
@@ -161,7 +163,8 @@ def dcgan_discriminator(
     et al. 2015, https://arxiv.org/abs/1511.06434). The variants belong to those of
     `dcgan_generator`:
 
-    - "course": kernels of 4x4, down to a map of 4 x 4, BatchNorm after each but the first.
+    - "course": kernels of 4x4, down to a map of 4 x 4 (3 x 3 where the side is 5 or 6 times 4, 8
+      and so on), BatchNorm after each but the first.
     - "small": the same, down to a map of 4 to 7 pixels.
     - "paper": kernels of 5x5, BatchNorm after each but the first, weights from N(0, 0.02). The
       paper does not tell the widths; its authors' code begins with 128 channels and doubles them.
@@ -282,7 +285,8 @@ def conditional_discriminator(
         input_shape: (side, side, channels), with a side of 28, 32, 64 or the like.
         classes: how many labels, from 0 on.
         condition: one of those above.
-        normalization: "batch", "spectral" or "none", as in `dcgan_discriminator`.
+        normalization: "batch", "spectral" or "none", as in `dcgan_discriminator`; the class logits
+            of "auxiliary" are never normalized.
 
     Returns:
         keras.Model: [images (batch, *input_shape), labels (batch,)] -> logits (batch, 1); with
@@ -402,15 +406,16 @@ def patch_discriminator(input_shape=(128, 128, 3), width=64, halvings=3, name="d
         keras.Model: (batch, *input_shape) -> logits (batch, rows, columns, 1).
 
     Raises:
-        ValueError: a size that does not fit.
+        ValueError: a size that does not fit; one that leaves a map of 1 x 1, which instance norm
+            makes 0 whatever the image is.
     """
     halvings, width = _check_size("halvings", halvings), _check_size("width", width)
     input_shape = _check_image("input_shape", input_shape, 1)
     least = 2 ** min(halvings, 30)
-    if min(input_shape[:2]) < least:
+    if min(input_shape[:2]) < least or max(input_shape[:2]) == least:
         raise ValueError(
-            f"input_shape must have sides of at least {least} for halvings={halvings}; came "
-            f"{input_shape}."
+            f"input_shape must have sides of at least {least}, and one above that, for "
+            f"halvings={halvings}; came {input_shape}. Take larger images or fewer halvings."
         )
     model = keras.Sequential([keras.Input(input_shape)], name=name)
     for i in range(halvings + 1):
@@ -426,19 +431,28 @@ def patch_discriminator(input_shape=(128, 128, 3), width=64, halvings=3, name="d
 def receptive_field(model):
     """The side of the square of pixels that one number of a convolutional network's output sees.
 
-    Counted back from the output: (side - 1) * stride + kernel for each layer. (Normalization over
-    the image is left out: it lets every pixel in, but only through a mean and a variance.)
+    Counted back from the output: (side - 1) * stride + kernel for each layer, where a dilated
+    kernel has (kernel - 1) * dilation + 1 pixels. (Normalization over the image is left out: it
+    lets every pixel in, but only through a mean and a variance.)
 
     Args:
-        model: keras.Sequential of convolutions and layers without a size.
+        model: keras.Sequential of convolutions, pooling and layers without a size; the
+            convolutions may be wrapped, as by `SpectralNormalization`.
 
     Returns:
         int: pixels.
     """
     side = 1
     for layer in reversed(model.layers):
-        if isinstance(layer, layers.Conv2D):
-            side = (side - 1) * layer.strides[0] + layer.kernel_size[0]
+        while isinstance(layer, layers.Wrapper):
+            layer = layer.layer
+        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)):
+            kernel = (layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1
+        elif isinstance(layer, (layers.MaxPooling2D, layers.AveragePooling2D)):
+            kernel = layer.pool_size[0]
+        else:
+            continue
+        side = (side - 1) * layer.strides[0] + kernel
     return side
 
 
@@ -547,7 +561,7 @@ class SpectralNormalization(layers.Wrapper):
     def _matrix(self):
         """The kernel as (everything else, outputs)."""
         kernel = ops.convert_to_tensor(self.layer.kernel)
-        if isinstance(self.layer, (layers.Conv1DTranspose, layers.Conv2DTranspose)):
+        if isinstance(self.layer, _TRANSPOSED):
             kernel = ops.swapaxes(kernel, -1, -2)  # theirs end with the inputs
         return ops.reshape(kernel, (-1, kernel.shape[-1]))
 

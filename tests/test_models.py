@@ -386,7 +386,7 @@ def test_dcgan_refuses_an_unknown_variant():
 
 def largest_singular_value(layer):
     kernel = layer.layer.kernel.numpy()
-    if isinstance(layer.layer, keras.layers.Conv2DTranspose):
+    if "Transpose" in type(layer.layer).__name__:
         kernel = kernel.swapaxes(-1, -2)
     return np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
 
@@ -395,6 +395,7 @@ LINEAR = {
     "dense": (keras.layers.Dense(5), (7,)),
     "convolution": (keras.layers.Conv2D(5, 3, padding="same"), (6, 6, 2)),
     "transposed": (keras.layers.Conv2DTranspose(5, 4, 2, "same"), (6, 6, 2)),
+    "transposed, 3-D": (keras.layers.Conv3DTranspose(5, 2, 2, "same"), (3, 3, 3, 2)),
 }
 
 
@@ -595,6 +596,19 @@ def test_the_receptive_field_of_a_patch_discriminator(halvings, side):
     assert model.output_shape == (None, cells, cells, 1)
 
 
+@pytest.mark.parametrize(
+    ("parts", "side"),
+    [
+        ([keras.layers.Conv2D(1, 3, dilation_rate=4)], 9),
+        ([keras.layers.Conv2D(1, 3), keras.layers.MaxPooling2D(2), keras.layers.Conv2D(1, 3)], 8),
+        ([models.SpectralNormalization(keras.layers.Conv2D(1, 4, 2)), keras.layers.ReLU()], 4),
+    ],
+)
+def test_the_receptive_field_of_other_layers(parts, side):
+    model = keras.Sequential([keras.Input((16, 16, 1)), *parts])
+    assert models.receptive_field(model) == side
+
+
 def test_a_logit_sees_its_patch_and_no_more():
     model = models.patch_discriminator((48, 48, 1), width=2, halvings=1)
     convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
@@ -629,6 +643,7 @@ def test_reflection_padding_mirrors_the_border():
         (lambda: models.resnet_generator(blocks=0), "blocks must hold whole numbers"),
         (lambda: models.unet_generator((28, 28, 1), halvings=3), "multiples of 8"),
         (lambda: models.patch_discriminator((4, 4, 1), halvings=3), "sides of at least 8"),
+        (lambda: models.patch_discriminator((8, 8, 1)), r"one above that.*came \(8, 8, 1\)"),
     ],
 )
 def test_sizes_that_do_not_fit_images(build, message):
