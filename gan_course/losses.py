@@ -228,14 +228,16 @@ def get(loss):
     """
     if isinstance(loss, str) and loss in _BY_NAME:
         return _BY_NAME[loss]()
-    if callable(getattr(loss, "discriminator_loss", None)) and callable(
-        getattr(loss, "generator_loss", None)
+    is_type = isinstance(loss, type)
+    if not is_type and all(
+        callable(getattr(loss, f"{player}_loss", None)) for player in ("discriminator", "generator")
     ):
         return loss
+    hint = f" An object, not its class: write {loss.__name__}()." if is_type else ""
     raise ValueError(
         f"loss must be one of {', '.join(map(repr, sorted(_BY_NAME)))} or an object with "
         "discriminator_loss and generator_loss (for example losses.NonSaturating()), "
-        f"came {loss!r}."
+        f"came {loss!r}.{hint}"
     )
 
 

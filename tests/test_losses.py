@@ -139,6 +139,8 @@ def test_get_by_name_or_as_it_is():
         losses.get("foo")
     with pytest.raises(ValueError, match="loss must be one of"):
         losses.get(["minimax"])
+    with pytest.raises(ValueError, match=r"not its class: write Hinge\(\)"):
+        losses.get(losses.Hinge)
 
 
 # Penalties
