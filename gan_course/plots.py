@@ -47,7 +47,8 @@ def tile(images, columns=None, gap=1):
         np.ndarray: uint8 (height, width) for gray images, (height, width, 3) for color.
 
     Raises:
-        ValueError: another shape, or no numbers; columns or a gap that are no whole numbers.
+        ValueError: another shape, no numbers, or whole numbers above 1, as pixels of 0 to 255 are;
+            columns or a gap that are no whole numbers.
     """
     images = _as_array(images)
     is_number = images.dtype.kind in "fiub"
@@ -56,6 +57,8 @@ def tile(images, columns=None, gap=1):
             "images must have the shape (N, H, W, 1) or (N, H, W, 3) and hold numbers, came "
             f"{images.dtype} of shape {images.shape}."
         )
+    if images.dtype.kind in "iu" and images.max() > 1:
+        raise ValueError(f"{checks.OUTSIDE} images came as {images.dtype} up to {images.max()}.")
     count, height, width, channels = images.shape
     columns = math.ceil(math.sqrt(count)) if columns is None else columns
     columns, gap = checks.check_count("columns", columns), checks.check_count("gap", gap, least=0)
