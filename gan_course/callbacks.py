@@ -26,6 +26,15 @@ __all__ = [
 ]
 
 
+def _check_can(callback, method, watched):
+    """Refuse a model that does not make what the callback looks at."""
+    if not hasattr(callback.model, method):
+        raise ValueError(
+            f"{type(callback).__name__} must be given to the fit of a model that has {method!r}, "
+            f"came a {type(callback.model).__name__}. It watches {watched}."
+        )
+
+
 class Progress(keras.callbacks.Callback):
     """Say in a notebook how far a training is and how long it still takes, see `ProgressLine`.
 
@@ -93,8 +102,16 @@ class SampleGrid(Progress):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self.frames, self.epochs = [], []
-        self._handle, self.seconds = None, 0.0
+        self._begun, self._handle, self.seconds = self.epochs, None, 0.0
         self._take(0, {})
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        if epoch and self._begun is self.epochs:  # initial_epoch; `Resume` puts another list
+            self.frames.clear()
+            self.epochs.clear()
+            self._take(epoch, {})
+        self._begun = None
 
     def on_epoch_end(self, epoch, logs=None):
         if self._is_due(epoch):
@@ -129,6 +146,7 @@ class SampleGrid(Progress):
         return (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
 
     def _images(self):
+        _check_can(self, "generate_evenly", "GANs; see TranslationGrid for a CycleGAN")
         return self.model.generate_evenly(self.count, self.seed)
 
     def _take(self, epoch, logs):
@@ -173,7 +191,8 @@ class TranslationGrid(SampleGrid):
         frames, epochs: as in `SampleGrid`.
 
     Raises:
-        ValueError: another direction.
+        ValueError: another direction, or images that are no floats or lie outside of [-1, 1]; when
+            the training begins, a GAN that translates nothing.
 
     Example:
         grid = callbacks.TranslationGrid(test_a.images[:10])
@@ -183,10 +202,13 @@ class TranslationGrid(SampleGrid):
     def __init__(self, images, direction="a_to_b", every=1):
         if direction not in ("a_to_b", "b_to_a"):
             raise ValueError(f"direction must be 'a_to_b' or 'b_to_a', came {direction!r}.")
+        images = np.asarray(images)
+        checks.check_samples("images", images, images.shape[1:])
         super().__init__(count=3 * len(images), columns=len(images), every=every)
         self.images, self.direction = images, direction
 
     def _images(self):
+        _check_can(self, "translate", "CycleGANs; see SampleGrid for a GAN")
         back = "b_to_a" if self.direction == "a_to_b" else "a_to_b"
         made = self.model.translate(self.images, self.direction)
         rows = [self.images, made, self.model.translate(made, back)]
@@ -238,6 +260,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._is_new = not any(self.folder.glob("events.out.tfevents.*"))
+        self._began = False
         self._writer = tf.summary.create_file_writer(str(self.folder))
         self._grid = self.pictures
         if self._grid is None and self._makes_images():
@@ -245,10 +269,15 @@ class TensorBoard(keras.callbacks.Callback):
         if self._grid is not None:
             self._grid.set_model(self.model)
             self._grid.set_params(self.params)
-            if not self.model._steps_made():  # else `Resume` goes on: it has been written
-                with self._writer.as_default():
-                    self._write_picture(0)
-                self._writer.flush()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._began or self._grid is None:
+            return
+        self._began = True  # now `Resume` has put the steps back, wherever it is in the list
+        if not self.model._steps_made() or (self._is_new and epoch == 0):  # else it is written
+            with self._writer.as_default():
+                self._write_picture(epoch)
+            self._writer.flush()
 
     def on_epoch_end(self, epoch, logs=None):
         with self._writer.as_default():
@@ -307,7 +336,7 @@ class FrechetScore(keras.callbacks.Callback):
 
     Raises:
         ValueError: a count below 2, an every below 1, or images that `metrics.FrechetDistance`
-            refuses.
+            refuses; when the training begins, a CycleGAN.
 
     Example:
         train, held_out = digits[:-5_000], digits[-5_000:]
@@ -328,6 +357,7 @@ class FrechetScore(keras.callbacks.Callback):
         self.scores = {"fid": metrics.FrechetDistance(held_out, features), **(others or {})}
 
     def on_train_begin(self, logs=None):
+        _check_can(self, "generate_evenly", "GANs; see TranslationGrid for a CycleGAN")
         self._last = {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -442,11 +472,13 @@ class HealthMonitor(keras.callbacks.Callback):
         history: for each epoch a dict with "gradient_norm", of the generator's loss for all its
             weights, as in a training step; "slope", of that loss for a logit; "diversity", the
             median distance of a sample to its nearest neighbor, in that of real images (with
-            averaged weights, if they are kept); and the logs.
+            averaged weights, if they are kept); and the logs, where the cost of
+            `compile(diversity=...)` is "diversity_cost" here.
 
     Raises:
-        ValueError: real images that do not differ, fewer than two samples, a patience below 1, or,
-            when the training begins, a conditional GAN.
+        ValueError: real images that do not differ, are no floats or lie outside of [-1, 1], fewer
+            than two samples, a patience below 1, or, when the training begins, a conditional GAN
+            or a CycleGAN.
 
     Example:
         monitor = callbacks.HealthMonitor(digits.images[:500])
@@ -460,7 +492,10 @@ class HealthMonitor(keras.callbacks.Callback):
         super().__init__()
         checks.check_count("patience", patience)
         checks.check_count("count", count, least=2)
-        self.real_images = np.asarray(real_images, np.float32)[:count]
+        real_images = np.asarray(real_images)[:count]
+        if real_images.ndim > 1 and len(real_images):
+            checks.check_samples("real_images", real_images, real_images.shape[1:])
+        self.real_images = real_images.astype(np.float32)
         self._real_gap = _median_gap(self.real_images)
         if self.real_images.ndim < 2 or not self._real_gap > 0:
             raise ValueError(
@@ -472,6 +507,8 @@ class HealthMonitor(keras.callbacks.Callback):
         self.findings, self.history, self._watched = [], [], None
 
     def on_train_begin(self, logs=None):
+        _check_can(self, "generate_evenly", "GANs; see TranslationGrid for a CycleGAN")
+        self._gradient = tf.function(self._gradient_of_a_step)  # anew: the loss may be another one
         if self._watched is self.model:
             return
         if hasattr(self.model, "classes"):
@@ -481,13 +518,15 @@ class HealthMonitor(keras.callbacks.Callback):
             )
         self.findings, self.history, self._watched = [], [], self.model
         self._in_a_row = dict.fromkeys(_PROBLEMS, 0)
-        self._gradient = tf.function(self._gradient_of_a_step)
 
     def on_epoch_end(self, epoch, logs=None):
         samples = self.model.generate_evenly(self.count, self.seed)
         gap = _median_gap(samples) if np.isfinite(samples).all() else np.nan
         measured = {**self._gradients(), "diversity": gap / self._real_gap}
-        self.history.append({**(logs or {}), **measured})
+        logs = dict(logs or {})
+        if "diversity" in logs:  # the cost, not what is measured here
+            logs["diversity_cost"] = logs.pop("diversity")
+        self.history.append({**logs, **measured})
         seen = self._problems()
         for problem in _PROBLEMS:
             self._in_a_row[problem] = self._in_a_row[problem] + 1 if problem in seen else 0
@@ -557,8 +596,8 @@ class HealthMonitor(keras.callbacks.Callback):
     def _problems(self):
         """What the last epoch shows: a dict from the problem to its numbers."""
         now = self.history[-1]
-        checked = [name for name in ("d_loss", "g_loss", "penalty", "diversity") if name in now]
-        broken = [name for name in checked if not np.isfinite(now[name])]
+        checked = ("d_loss", "g_loss", "penalty", "diversity_cost", "diversity")
+        broken = [name for name in checked if not np.isfinite(now.get(name, 0.0))]
         if broken or self.model.diverged:
             return {"NaN or infinity": ", ".join(broken) or self.model.diverged}
         found, accuracy = {}, now.get("d_accuracy", 0.0)

@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from gan_course import callbacks, checkpoints, data, losses, models, training
@@ -214,6 +215,18 @@ def test_tensorboard_goes_on_where_it_was(kind, tmp_path, written):
     assert keras.tree.map_structure(np.array_equal, expected, found) == (
         keras.tree.map_structure(lambda values: True, expected)
     )
+
+
+def test_tensorboard_draws_the_beginning_once(tmp_path):
+    logs = tmp_path / "logs"
+    crash(plain, tmp_path / "run", 2, others=[callbacks.TensorBoard(logs)])
+    train(plain, tmp_path / "run", others=[callbacks.TensorBoard(logs)])
+    records = tf.data.TFRecordDataset(sorted(map(str, logs.glob("*tfevents*"))))
+    events = [tf.compat.v1.Event.FromString(record.numpy()) for record in records]
+    drawn = [
+        each.step for each in events for value in each.summary.value if value.tag == "pictures"
+    ]
+    assert drawn == list(range(EPOCHS + 1))
 
 
 def test_data_without_an_end(tmp_path):

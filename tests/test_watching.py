@@ -51,6 +51,10 @@ def test_tile_refuses(shape):
     [
         (lambda: plots.tile(np.zeros((1, 2, 2, 1), complex)), "images must .* complex128"),
         (lambda: plots.tile([[1], [2, 3]]), "images must"),
+        (
+            lambda: plots.tile(np.full((1, 2, 2, 1), 200, "uint8")),
+            "127.5 - 1. images came as uint8",
+        ),
         (lambda: plots.tile(np.zeros((1, 2, 2, 1)), 0), "columns must be a whole number"),
         (lambda: plots.tile(np.zeros((1, 2, 2, 1)), 2, -1), "gap must be a whole number"),
         (lambda: plots.image_grid(np.zeros((1, 2, 2, 1)), scale=0), "scale must be a number"),
@@ -270,6 +274,12 @@ def test_a_second_training_begins_a_new_film():
     assert grid.epochs == [0, 1]
 
 
+def test_a_training_that_begins_later_has_its_epochs():
+    gan, grid = tiny_gan(), callbacks.SampleGrid(count=2)
+    gan.fit(IMAGES, initial_epoch=8, epochs=10, callbacks=[grid], verbose=0)
+    assert grid.epochs == [8, 9, 10] and len(grid.frames) == 3
+
+
 def test_sample_grid_refuses_every_zero():
     with pytest.raises(ValueError, match="every must be a whole number of at least 1, came 0"):
         callbacks.SampleGrid(every=0)
@@ -299,6 +309,29 @@ def test_translation_grid_shows_there_and_back():
 def test_translation_grid_refuses_another_direction():
     with pytest.raises(ValueError, match="'a_to_b' or 'b_to_a', came 'b to a'"):
         callbacks.TranslationGrid(IMAGES, "b to a")
+
+
+def test_translation_grid_refuses_bytes():
+    with pytest.raises(ValueError, match=r"images must be images as floats .* came uint8"):
+        callbacks.TranslationGrid(np.zeros((2, 3, 3, 1), "uint8"))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: callbacks.SampleGrid(), "SampleGrid must .* came a Inverting.*TranslationGrid"),
+        (lambda: callbacks.HealthMonitor(NOISE), "HealthMonitor must .* see TranslationGrid"),
+        (lambda: frechet_score(), "FrechetScore must .* 'generate_evenly'"),
+        (lambda: callbacks.TranslationGrid(NOISE), "TranslationGrid must .* see SampleGrid"),
+    ],
+)
+def test_what_cannot_be_watched_is_told_before_training(make, words):
+    callback = make()
+    is_for_cycles = isinstance(callback, callbacks.TranslationGrid)
+    callback.set_model(tiny_gan() if is_for_cycles else Inverting())
+    callback.set_params({"epochs": 1})
+    with pytest.raises(ValueError, match=words):
+        callback.on_train_begin()
 
 
 # Scores while training
@@ -456,6 +489,14 @@ def test_tensorboard_shows_by_itself_what_sample_grid_shows(tmp_path, written):
     gan.fit(IMAGES, epochs=1, callbacks=[shown, callbacks.TensorBoard(tmp_path)], verbose=0)
     pictures = written(tmp_path)["pictures", "images"]
     assert np.array_equal(list(pictures.values()), shown.frames)
+
+
+def test_tensorboard_draws_what_was_before_a_second_training(tmp_path, written):
+    gan = tiny_gan()
+    for folder in ("first", "second"):
+        board = callbacks.TensorBoard(tmp_path / folder)
+        gan.fit(IMAGES, epochs=1, callbacks=[board], verbose=0)
+        assert list(written(tmp_path / folder)["pictures", "images"]) == [0, 1]
 
 
 def test_tensorboard_draws_no_points(tmp_path, written):
@@ -768,6 +809,26 @@ def test_health_on_two_devices(two_replicas):
         assert monitors[0].history[0][name] == pytest.approx(monitors[1].history[0][name], rel=1e-4)
 
 
+def test_the_cost_of_diversity_stands_beside_the_diversity_of_samples():
+    gan = tiny_gan()
+    gan.compile(diversity=losses.ModeSeeking(5))
+    monitor = monitored(gan, epochs=1)
+    (now,), logs = monitor.history, gan.history.history
+    assert now["diversity_cost"] == logs["diversity"][0] > 1 > now["diversity"]
+    monitor.on_epoch_end(1, {"d_loss": 1.0, "g_loss": 1.0, "diversity": np.nan})
+    assert monitor.findings[-1].seen == "diversity_cost"
+
+
+def test_the_slope_is_that_of_the_loss_now():
+    gan, monitor = tiny_gan(), callbacks.HealthMonitor(NOISE, count=50)
+    batches = tf.data.Dataset.from_tensors(NOISE)
+    for loss in ("minimax", "wasserstein"):
+        gan.compile(loss)
+        gan.fit(batches, epochs=1, callbacks=[monitor], verbose=0)
+    minimax, wasserstein = (each["slope"] for each in monitor.history)
+    assert minimax < 0.9 and wasserstein == pytest.approx(1.0, rel=1e-5)
+
+
 def test_several_fits_are_one_run():
     gan, monitor = helpless("non_saturating"), callbacks.HealthMonitor(NOISE, count=50)
     batches = tf.data.Dataset.from_tensors(BRIGHT).repeat()
@@ -786,6 +847,8 @@ def test_several_fits_are_one_run():
         ({"real_images": np.zeros((5, 2, 2, 1))}, "real_images must hold real images that differ"),
         ({"real_images": NOISE, "patience": 0}, "patience must be"),
         ({"real_images": NOISE, "count": 1}, "count must be"),
+        ({"real_images": np.uint8(99 * (NOISE + 1))}, "real_images must be images as floats"),
+        ({"real_images": 99 * NOISE}, r"pixels / 127.5 - 1. real_images lies in"),
     ],
 )
 def test_health_monitor_refuses(arguments, words):
