@@ -266,6 +266,17 @@ def _check_conditional(generator, discriminator, latent_dim, classes):
     _check_judge(discriminator, made, judged[0], answers[0])
 
 
+def _check_whole(labels):
+    """Whether this is a tensor of whole numbers, one for each image."""
+    if labels is None or labels.shape.rank != 1 or not labels.dtype.is_integer:
+        came = "images alone" if labels is None else f"labels like {labels}"
+        raise ValueError(
+            "Each batch must be images and their labels, whole numbers of the shape (batch,), "
+            f"came {came}. Without labels a conditional GAN cannot learn what to draw: train "
+            "training.GAN on images that have none. Example: gan.fit(digits.batches(32))."
+        )
+
+
 class _Game(keras.Model):
     """What games of any shape share: draws that a seed decides, steps of one side, saving.
 
@@ -1048,21 +1059,30 @@ class ConditionalGAN(SimultaneousGAN):
 
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if labels is None or labels.shape.rank != 1 or not labels.dtype.is_integer:
-            came = "images alone" if labels is None else f"labels like {labels}"
-            raise ValueError(
-                "Each batch must be images and their labels, whole numbers of the shape (batch,), "
-                f"came {came}. Without labels a conditional GAN cannot learn what to draw: train "
-                "training.GAN on images that have none. Example: gan.fit(digits.batches(32))."
-            )
+        _check_whole(labels)
+        labels = tf.cast(labels, tf.int64)  # in a small type `classes` itself may have no place
         outside = _LABELS_OUTSIDE.format(self.classes - 1, self.classes)
         with tf.control_dependencies(
             [
                 tf.debugging.assert_non_negative(labels, outside),
-                tf.debugging.assert_less(labels, tf.cast(self.classes, labels.dtype), outside),
+                tf.debugging.assert_less(labels, tf.constant(self.classes, tf.int64), outside),
             ]
         ):
             return images, tf.identity(tf.cast(labels, tf.int32))  # int32 has no cast to wait
+
+    def _before_training(self, x, y=None, *args, **kwargs):
+        super()._before_training(x, y, *args, **kwargs)
+        if isinstance(y, (np.ndarray, tf.Tensor)):  # XLA would drop the assertions
+            labels = tf.convert_to_tensor(y)
+            _check_whole(labels)
+            self._check_range(labels.numpy())
+
+    def _check_range(self, labels):
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
+            raise ValueError(
+                _LABELS_OUTSIDE.format(self.classes - 1, self.classes)
+                + f" Came {labels.min()} to {labels.max()}."
+            )
 
     def judge_labeled(self, images, labels):
         """What the discriminator says while training.
@@ -1094,8 +1114,10 @@ class ConditionalGAN(SimultaneousGAN):
         Raises:
             ValueError, FloatingPointError: as `GAN.step`, or labels out of range.
         """
+        labels = None if labels is None else tf.convert_to_tensor(labels)
+        _check_whole(labels)
         with _plain_errors():
-            return self._run_step((images, tf.cast(labels, tf.int32)))
+            return self._run_step((images, tf.cast(labels, tf.int64)))
 
     def generate(self, count=None, seed=0, latents=None, labels=None):
         """Make samples of the labels that are asked for, with averaged weights as in `GAN`.
@@ -1128,11 +1150,7 @@ class ConditionalGAN(SimultaneousGAN):
                 f"labels must be one whole number, or {len(latents)} of them, as many as samples; "
                 f"came {labels.dtype} of the shape {labels.shape}. Example: labels=3."
             )
-        if labels.min() < 0 or labels.max() >= self.classes:
-            raise ValueError(
-                _LABELS_OUTSIDE.format(self.classes - 1, self.classes)
-                + f" Came {labels.min()} to {labels.max()}."
-            )
+        self._check_range(labels)
         labels = tf.cast(labels, tf.int32)
         return self._draw(zip(_parts(latents), _parts(labels), strict=True))
 
@@ -1141,6 +1159,11 @@ class ConditionalGAN(SimultaneousGAN):
         return self.generate(count, seed, labels=np.arange(count) % self.classes)
 
     def _check_networks(self, generator, discriminator, latent_dim, pack):
+        if pack != 1:
+            raise ValueError(
+                f"pack must be 1 where the discriminator is told a label, came {pack!r}: samples "
+                "of one pack would have several labels."
+            )
         _check_conditional(generator, discriminator, latent_dim, self.classes)
 
     def _generator_signature(self):

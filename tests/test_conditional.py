@@ -368,6 +368,37 @@ def test_step_refuses_labels_out_of_range():
     assert all(map(np.array_equal, before, map(np.array, gan.trainable_variables)))
 
 
+@pytest.mark.parametrize("label", [1.9, 2**32 + 1])
+def test_step_looks_at_labels_as_they_came(label):
+    with pytest.raises(ValueError, match="whole numbers|labels must be from 0 to 2"):
+        make().step(IMAGES[:2], [0, label])
+
+
+@pytest.mark.parametrize(("dtype", "classes"), [("uint8", 256), ("uint8", 300), ("int8", 200)])
+def test_labels_of_a_small_type_with_many_classes(dtype, classes):
+    networks = points_generator(classes, 4), points_discriminator(classes, 4)
+    gan = training.ConditionalGAN(*networks, 2, classes)
+    gan.compile(jit_compile=False)
+    points, labels = RNG.normal(size=(100, 2)).astype("float32"), np.arange(100, dtype=dtype)
+    gan.fit(points, labels, batch_size=100, verbose=0)
+    gan.step(points, labels)
+    assert int(gan.generator_optimizer.iterations.numpy()) == 2
+
+
+@pytest.mark.parametrize("kind", [np.array, tf.constant])
+def test_xla_hides_no_labels_out_of_range(kind):
+    gan = make(jit_compile=True)
+    with pytest.raises(ValueError, match="from 0 to 2, because classes=3. Came 1 to 3"):
+        gan.fit(IMAGES, kind(LABELS + 1), batch_size=6, verbose=0)
+    assert int(gan.generator_optimizer.iterations.numpy()) == 0
+
+
+def test_packs_are_refused():
+    networks = models.conditional_generator(8, 3, SHAPE), models.conditional_discriminator(SHAPE, 3)
+    with pytest.raises(ValueError, match="pack must be 1 .* came 2"):
+        training.ConditionalGAN(*networks, 8, classes=3, pack=2)
+
+
 def test_other_errors_of_a_step_stay_what_they_are():
     with pytest.raises(ValueError, match="Dimensions must be equal"):  # TensorFlow's own words
         make().step(IMAGES, LABELS[:5])
