@@ -305,7 +305,8 @@ class _Game(keras.Model):
             ValueError: data that cannot be trained on: of another shape or type, empty, NaN or
                 infinite, or images outside of [-1, 1]. Of arrays all values are looked at, of
                 other data those of the first batch; NaN is told wherever it comes.
-                On several devices, a `tf.data.Dataset` with a batch of fewer images.
+                On several devices, a `tf.data.Dataset` with a batch of fewer images. Also
+                `sample_weight` and `class_weight`, which no loss here takes.
         """
         devices = self.distribute_strategy.num_replicas_in_sync
         is_dataset = isinstance(x, tf.data.Dataset)
@@ -314,6 +315,12 @@ class _Game(keras.Model):
             x = _enough_for(devices, x) if is_dataset else x
         if shuffle is None:
             shuffle = not is_dataset
+        for name in ("sample_weight", "class_weight"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"{name} must be None, came {type(kwargs[name]).__name__}: the losses of a GAN "
+                    "count all samples alike. Show some of them more often instead."
+                )
         self._before_training(x, *args, **kwargs)
         with _plain_errors(), checkpoints.resumed(self, x, callbacks, kwargs) as x:
             return super().fit(x, *args, shuffle=shuffle, callbacks=callbacks, **kwargs)
@@ -397,6 +404,7 @@ class _Game(keras.Model):
         message = self._what_went_wrong()
         if message:
             self._guard.reset()
+            self.reset_metrics()  # or all means would stay NaN
             self.diverged = message
             raise FloatingPointError(message)
         return logs
@@ -410,6 +418,7 @@ class _Game(keras.Model):
         is_data, cause = found
         if is_data:
             self._guard.reset()
+            self.reset_metrics()  # or all means would stay NaN
             raise ValueError(f"{cause} (It was found in step {step}, which changed nothing.)")
         broken = [
             name
@@ -596,8 +605,12 @@ class _Game(keras.Model):
 
     def _seed_states(self):
         """The random states of layers such as Dropout, which Keras leaves out of saved weights."""
-        generators = [getattr(layer, "seed_generator", None) for layer in self._flatten_layers()]
-        return [generator.state for generator in generators if generator is not None]
+        found = list(self._flatten_layers())
+        generators = [getattr(layer, "seed_generator", None) for layer in found]
+        # those of RandomFlip and such; last, so that files of before keep their order
+        generators += [each for layer in found for each in layer._seed_generators]
+        states = [generator.state for generator in generators if generator is not None]
+        return list({id(state): state for state in states}.values())
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -607,7 +620,8 @@ class _Game(keras.Model):
     def load_own_variables(self, store):
         states = self._seed_states()
         for i, state in enumerate(states):
-            state.assign(store[f"seed_state_{i}"])
+            if f"seed_state_{i}" in store.keys():  # noqa: SIM118
+                state.assign(store[f"seed_state_{i}"])
         names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
         super().load_own_variables({name: store[name] for name in names})
 
@@ -695,7 +709,8 @@ class GAN(_Game):
             diversity: a function of the generator's latent vectors and samples whose value is added
                 to its loss, such as `losses.ModeSeeking()`. The logs then hold it as "diversity";
                 "g_loss" stays the loss of the game.
-            **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model.
+            **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as for any Keras model;
+                with a penalty that has `every` above 1, `jit_compile` becomes False.
 
         Raises:
             ValueError: an unknown loss, one optimizer given for both networks, a setting out of its
@@ -708,6 +723,13 @@ class GAN(_Game):
         optimizers = self._checked_optimizers(generator_optimizer, discriminator_optimizer)
         super().compile(optimizer=None, **kwargs)
         self.loss, self.penalty = loss, penalties
+        if self.jit_compile and any(each.every > 1 for each in penalties):
+            warnings.warn(
+                "jit_compile becomes False: XLA fails on a penalty that comes in some steps only, "
+                "every > 1, where the last batch of an epoch is smaller. With every=1 it can do it.",
+                stacklevel=2,
+            )
+            self.jit_compile = False
         self.discriminator_steps = int(discriminator_steps)
         self.label_noise, self.clip_weights = label_noise, clip_weights
         self.diversity = diversity
@@ -828,8 +850,10 @@ class GAN(_Game):
 
     def _clip(self):
         if self.clip_weights is not None:
+            fine = self._guard.is_fine()
             for weight in self.discriminator.trainable_variables:
-                weight.assign(tf.clip_by_value(weight, -self.clip_weights, self.clip_weights))
+                clipped = tf.clip_by_value(weight, -self.clip_weights, self.clip_weights)
+                weight.assign(tf.where(fine, clipped, weight))
 
     def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty, diversity):
         boundary = getattr(self.loss, "boundary", 0.0)

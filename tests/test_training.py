@@ -364,6 +364,29 @@ def test_early_stopping_restores_the_best_epoch(maker):
 # Saving
 
 
+def augmented_gan():
+    keras.utils.set_random_seed(0)
+    discriminator = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.RandomFlip(seed=1), keras.layers.Dropout(0.3)]
+        + [keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    gan = training.GAN(models.mlp_generator(3, (8,), (4, 4, 1)), discriminator, latent_dim=3)
+    gan.compile(jit_compile=False)
+    return gan
+
+
+def test_layers_that_augment_go_on_where_they_were(tmp_path):
+    whole, half = augmented_gan(), augmented_gan()
+    half.step(IMAGES)
+    half.save(tmp_path / "gan.keras")
+    half = keras.models.load_model(tmp_path / "gan.keras")
+    assert len(half._seed_states()) == 2
+    for _ in range(2):
+        whole.step(IMAGES)
+    half.step(IMAGES)
+    assert identical(weights(whole), weights(half))
+
+
 @pytest.mark.parametrize(("dropout", "kind"), [(0.0, KINDS[0]), (0.3, KINDS[0]), (0.3, KINDS[1])])
 def test_saved_and_loaded_goes_on_as_if_never_stopped(tmp_path, dropout, kind):
     gan = make(
@@ -518,6 +541,14 @@ def test_a_lazy_penalty_comes_now_and_then_and_stronger():
         found.append((float(gan.step(IMAGES)["penalty"]), expected))
     assert [value != 0 for value, _ in found] == [True, False, False] * 2
     assert found[3][0] == pytest.approx(found[3][1], rel=1e-5)
+
+
+def test_a_lazy_penalty_turns_xla_off_and_says_so():
+    with pytest.warns(UserWarning, match="jit_compile becomes False: XLA fails on a penalty"):
+        gan = make(penalty=losses.R1(every=2), jit_compile=True)
+    gan.fit(IMAGES, batch_size=8, verbose=0)  # the last batch is smaller
+    assert int(gan.generator_optimizer.iterations.numpy()) == 3
+    assert make(penalty=losses.R1(), jit_compile=True).jit_compile
 
 
 RULES = {
@@ -1042,6 +1073,33 @@ def test_step_refuses_images_and_goes_on():
     twin = make()
     twin.step(IMAGES), gan.step(IMAGES)
     assert identical(weights(twin), weights(gan))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_that_are_refused_clip_no_weights(kind):
+    gan = make(kind=kind, clip_weights=0.01)
+    before = weights(gan.discriminator)
+    with pytest.raises(ValueError, match="changed nothing"):
+        gan.fit(batches().map(lambda images: 100 * images), verbose=0)
+    assert identical(weights(gan.discriminator), before)
+
+
+def test_means_hold_no_nan_after_a_step_that_failed():
+    gan = make()
+    with pytest.raises(ValueError, match="NaN"):
+        gan.step(np.nan * IMAGES)
+    assert all(np.isfinite(value) for value in gan.step(IMAGES).values())
+    gan = breaking("generator")
+    for _ in range(3):
+        with contextlib.suppress(FloatingPointError):
+            gan.step(IMAGES)
+    assert gan.diverged and gan.d_loss_tracker.result() == 0
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
+def test_weights_of_samples_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be None, came ndarray"):
+        make().fit(IMAGES, verbose=0, **{name: np.ones(20)})
 
 
 def test_points_may_lie_anywhere():
