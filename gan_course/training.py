@@ -34,7 +34,9 @@ def _check_spec(name, batch, expected):
 
 
 def _as_float32(numbers):
-    """A tensor; whole numbers, such as labels, stay what they are."""
+    """A tensor; whole numbers, such as labels, stay what they are, and so does None."""
+    if numbers is None:
+        return None
     numbers = tf.convert_to_tensor(numbers)
     return tf.cast(numbers, tf.float32) if numbers.dtype.is_floating else numbers
 
@@ -129,6 +131,12 @@ def packed(samples, count):
     groups = tf.maximum(batch // count, 1)
     samples = tf.gather(samples, tf.range(groups * count) % batch)
     return tf.concat(tf.split(samples, count), axis=-1)
+
+
+def _logits(discriminator, given):
+    """What it says while training, in float32 even if its last layer computes in less."""
+    said = discriminator(given, training=True)
+    return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), said)
 
 
 def _sampler(generator, signature):
@@ -387,6 +395,7 @@ class _Game(keras.Model):
         for name, batch, expected in self._batches_of(data):
             _check_spec(name, batch, expected)  # once, when the graph is made
             batches.append(batch)
+        data = tf.nest.map_structure(_as_float32, data)
         states = self._states()
         before = [tf.convert_to_tensor(state) for state in states]
         self._guard.look_at_first(batches)
@@ -726,7 +735,7 @@ class GAN(_Game):
         if self.jit_compile and any(each.every > 1 for each in penalties):
             warnings.warn(
                 "jit_compile becomes False: XLA fails on a penalty that comes in some steps only, "
-                "every > 1, where the last batch of an epoch is smaller. With every=1 it can do it.",
+                "every > 1, where the last batch of an epoch is smaller. It can do every=1.",
                 stacklevel=2,
             )
             self.jit_compile = False
@@ -811,7 +820,7 @@ class GAN(_Game):
 
     def judge(self, images):
         """The discriminator's logits while training, (batch // pack, 1)."""
-        return self.discriminator(packed(images, self.pack), training=True)
+        return _logits(self.discriminator, packed(images, self.pack))
 
     def _generator_loss(self, real_images, fake_images):
         """The game's, against the discriminator as it is now."""
@@ -841,6 +850,8 @@ class GAN(_Game):
             seed = self._seed_of(stream, 2, number)
             cost = functools.partial(penalty, discriminator, real_images, fake_images, seed)
             total += cost() if penalty.every == 1 else self._now_and_then(cost, penalty.every)
+        if self.penalty:
+            self.penalty_tracker.update_state(total)  # of each step of the discriminator
         return total
 
     def _now_and_then(self, cost, every):
@@ -856,6 +867,7 @@ class GAN(_Game):
                 weight.assign(tf.where(fine, clipped, weight))
 
     def _log(self, d_loss, g_loss, real_logits, fake_logits, penalty, diversity):
+        """Means for `fit`; that of the penalty is kept by `_penalty`."""
         boundary = getattr(self.loss, "boundary", 0.0)
         if boundary is None:
             correct = real_logits > fake_logits
@@ -866,7 +878,6 @@ class GAN(_Game):
         self.d_accuracy_tracker.update_state(tf.cast(correct, tf.float32))
         trackers = [self.d_loss_tracker, self.g_loss_tracker, self.d_accuracy_tracker]
         if self.penalty:
-            self.penalty_tracker.update_state(penalty)
             trackers.append(self.penalty_tracker)
         if self.diversity is not None:
             self.diversity_tracker.update_state(diversity)
@@ -1038,8 +1049,17 @@ class ConditionalGAN(SimultaneousGAN):
         Args:
             classifier_weight: of the auxiliary classifier's cross-entropy; the logs then hold its
                 value for generated images, "class_loss".
+
+        Raises:
+            ValueError: as `SimultaneousGAN.compile`, or `losses.ModeSeeking` as diversity.
         """
         classifier_weight = checks.check_number("classifier_weight", classifier_weight)
+        if any(isinstance(each, losses.ModeSeeking) for each in (*args, *kwargs.values())):
+            raise ValueError(
+                "diversity must not be losses.ModeSeeking() where the generator is told a label: "
+                "it would compare samples of different labels, which differ anyway. Take None, or "
+                "a function of your own."
+            )
         super().compile(*args, **kwargs)
         self.classifier_weight = classifier_weight
         self.class_loss_tracker = keras.metrics.Mean("class_loss")
@@ -1116,8 +1136,8 @@ class ConditionalGAN(SimultaneousGAN):
             there is none.
         """
         if not self._has_classifier:
-            return self.discriminator([images, labels], training=True), 0.0
-        logits, class_logits = self.discriminator(images, training=True)
+            return _logits(self.discriminator, [images, labels]), 0.0
+        logits, class_logits = _logits(self.discriminator, images)
         entropy = keras.losses.sparse_categorical_crossentropy(labels, class_logits, True)
         return logits, self.classifier_weight * tf.reduce_mean(entropy)
 
@@ -1270,7 +1290,7 @@ class UnrolledGAN(GAN):
             nonlocal states
             images = packed(images, self.pack)
             logits, states = network.stateless_call(weights, states, images, training=True)
-            return logits
+            return tf.cast(logits, tf.float32)
 
         for step in range(1, self.unrolled_steps + 1):
             with tf.GradientTape() as tape:
@@ -1417,7 +1437,7 @@ class CycleGAN(_Game):
         """
         real_a, real_b, _ = keras.utils.unpack_x_y_sample_weight(data)
         judge_a, judge_b = (
-            functools.partial(network, training=True)
+            functools.partial(_logits, network)
             for network in (self.discriminator_a, self.discriminator_b)
         )
         with tf.GradientTape() as tape:

@@ -370,7 +370,7 @@ def test_step_refuses_labels_out_of_range():
 
 @pytest.mark.parametrize("label", [1.9, 2**32 + 1])
 def test_step_looks_at_labels_as_they_came(label):
-    with pytest.raises(ValueError, match="whole numbers|labels must be from 0 to 2"):
+    with pytest.raises(ValueError, match=r"whole numbers|labels must be from 0 to 2"):
         make().step(IMAGES[:2], [0, label])
 
 
@@ -388,14 +388,29 @@ def test_labels_of_a_small_type_with_many_classes(dtype, classes):
 @pytest.mark.parametrize("kind", [np.array, tf.constant])
 def test_xla_hides_no_labels_out_of_range(kind):
     gan = make(jit_compile=True)
-    with pytest.raises(ValueError, match="from 0 to 2, because classes=3. Came 1 to 3"):
+    with pytest.raises(ValueError, match=r"from 0 to 2, because classes=3\. Came 1 to 3"):
         gan.fit(IMAGES, kind(LABELS + 1), batch_size=6, verbose=0)
     assert int(gan.generator_optimizer.iterations.numpy()) == 0
 
 
+def test_mode_seeking_would_compare_different_labels():
+    with pytest.raises(ValueError, match=r"diversity must not be losses\.ModeSeeking"):
+        make(diversity=losses.ModeSeeking())
+
+
+@pytest.mark.parametrize("discriminator", ["projection", "auxiliary"])
+def test_logits_in_half_precision_are_taken(discriminator):
+    gan = make(discriminator=discriminator, compiled=False)
+    for layer in gan.discriminator.layers:
+        layer.dtype_policy = "mixed_bfloat16"
+    gan.compile(jit_compile=False, penalty=losses.R1())
+    assert gan.discriminator.layers[-1].compute_dtype == "bfloat16"
+    assert all(np.isfinite(value) for value in gan.step(IMAGES, LABELS).values())
+
+
 def test_packs_are_refused():
     networks = models.conditional_generator(8, 3, SHAPE), models.conditional_discriminator(SHAPE, 3)
-    with pytest.raises(ValueError, match="pack must be 1 .* came 2"):
+    with pytest.raises(ValueError, match=r"pack must be 1 .* came 2"):
         training.ConditionalGAN(*networks, 8, classes=3, pack=2)
 
 

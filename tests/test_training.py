@@ -366,10 +366,9 @@ def test_early_stopping_restores_the_best_epoch(maker):
 
 def augmented_gan():
     keras.utils.set_random_seed(0)
-    discriminator = keras.Sequential(
-        [keras.Input((4, 4, 1)), keras.layers.RandomFlip(seed=1), keras.layers.Dropout(0.3)]
-        + [keras.layers.Flatten(), keras.layers.Dense(1)]
-    )
+    parts = [keras.Input((4, 4, 1)), keras.layers.RandomFlip(seed=1), keras.layers.Dropout(0.3)]
+    parts += [keras.layers.Flatten(), keras.layers.Dense(1)]
+    discriminator = keras.Sequential(parts)
     gan = training.GAN(models.mlp_generator(3, (8,), (4, 4, 1)), discriminator, latent_dim=3)
     gan.compile(jit_compile=False)
     return gan
@@ -551,6 +550,11 @@ def test_a_lazy_penalty_turns_xla_off_and_says_so():
     assert make(penalty=losses.R1(), jit_compile=True).jit_compile
 
 
+def test_the_penalty_that_is_logged_is_that_of_all_steps():
+    gan = make(penalty=Slope(every=2), discriminator_steps=2)
+    assert gan.step(IMAGES)["penalty"] != 0  # the second of the two steps has none
+
+
 RULES = {
     "r1 and r2": {"loss": "relativistic", "penalty": [losses.R1(), losses.R2(every=2)]},
     "wgan-gp": {"loss": "wasserstein", "penalty": losses.GradientPenalty()},
@@ -727,6 +731,23 @@ def test_half_precision_steps_with_penalties_are_those_of_float32(precision, nor
         logs[name] = {key: float(value) for key, value in gan.step(images).items()}
         assert not close(before, weights(gan.discriminator))
     assert logs[precision] == pytest.approx(logs["float32"], rel=0.05)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, training.UnrolledGAN])
+def test_logits_in_half_precision_are_taken(kind):
+    parts = [keras.Input((4, 4, 1)), keras.layers.Flatten()]
+    parts += [keras.layers.Dense(1, dtype="mixed_bfloat16")]
+    gan = kind(models.mlp_generator(3, (8,), (4, 4, 1)), keras.Sequential(parts), latent_dim=3)
+    gan.compile(penalty=losses.R1(), jit_compile=False)
+    history = gan.fit(IMAGES, verbose=0).history
+    assert all(np.isfinite(values[0]) for values in history.values())
+
+
+def test_a_data_set_of_float64_trains_as_an_array_does():
+    gans = [make(penalty=losses.GradientPenalty()) for _ in range(2)]
+    gans[0].fit(IMAGES, batch_size=20, shuffle=False, verbose=0)
+    gans[1].fit(batches(20).map(lambda images: tf.cast(images, tf.float64)), verbose=0)
+    assert identical(weights(gans[0]), weights(gans[1]))
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
