@@ -189,8 +189,10 @@ def _check_judge(discriminator, made, judged, answers, pack=1):
 
 
 def _check_no_sigmoid(discriminator, name="discriminator"):
-    last_activation = getattr(discriminator.layers[-1], "activation", None)
-    if last_activation is keras.activations.sigmoid:
+    last = discriminator
+    while inner := getattr(last, "layers", None) or getattr(last, "layer", None):
+        last = inner[-1] if isinstance(inner, list) else inner  # of a model, or of a wrapper
+    if getattr(last, "activation", None) is keras.activations.sigmoid:
         raise ValueError(
             f"{name} must end in a logit, its last layer has a sigmoid. Losses take logits here "
             "and apply the sigmoid themselves, which is exact where a probability would round to "
@@ -210,7 +212,10 @@ _TOO_FEW = (
     "Every batch must hold at least {0} images, one for each of {0} devices; came one that holds "
     "fewer, perhaps the last one of an epoch. Leave some images out, so that all batches are full."
 )
-_FROM_GRAPHS = re.compile(r"(labels must be from 0|Every batch must hold)[^\]\n]*")
+_POOL_TOO_SMALL = "pool_size must be at least a batch of images; it is {}."
+_FROM_GRAPHS = re.compile(
+    r"(labels must be from 0|Every batch must hold|pool_size must be at least a batch)[^\]\n]*"
+)
 
 
 @contextlib.contextmanager
@@ -1342,7 +1347,7 @@ class CycleGAN(_Game):
             (batch, ..., 1), one for an image or for each of its patches.
         pool_size: how many generated images of each kind are kept. Discriminators also learn from
             older ones, in place of half of the new (Shrivastava et al. 2017,
-            https://arxiv.org/abs/1612.07828). 0 for none.
+            https://arxiv.org/abs/1612.07828). At least as many as a batch holds; 0 for none.
         seed: whole number from which the draws of the pools are made.
 
     Raises:
@@ -1395,8 +1400,9 @@ class CycleGAN(_Game):
         """Choose the game, the two optimizers, and what else the generators pay for.
 
         Args:
-            loss: a `losses.Loss` or its name. (The generator's least squares are halved here, and
-                not in the paper: its weight of 10 is 5 here.)
+            loss: a `losses.Loss` or its name; with "relativistic", which compares images one by
+                one, both batches must be of the same size. (The generator's least squares are
+                halved here, and not in the paper: its weight of 10 is 5 here.)
             generator_optimizer, discriminator_optimizer: two Keras optimizers, each for both
                 networks of its side; as in `GAN.compile` where none is given.
             cycle_weight: of the mean absolute difference of an image and itself there and back.
@@ -1506,6 +1512,8 @@ class CycleGAN(_Game):
         Raises:
             ValueError, FloatingPointError: as `GAN.step`.
         """
+        if 0 < self.pool_size < max(len(images_a), len(images_b)):
+            raise ValueError(_POOL_TOO_SMALL.format(self.pool_size))
         return self._run_step((images_a, images_b))
 
     def translate(self, images, direction):
@@ -1645,9 +1653,7 @@ class ImagePool(layers.Layer):
             return images
         images = tf.stop_gradient(images)
         count, filled = tf.shape(images)[0], self.filled.value
-        tf.debugging.assert_less_equal(
-            count, self.size, f"pool_size must be at least a batch of images; it is {self.size}."
-        )
+        tf.debugging.assert_less_equal(count, self.size, _POOL_TOO_SMALL.format(self.size))
         has_room = filled + count <= self.size
         draws = tf.random.stateless_uniform((2, self.size), seed)
         order = tf.argsort(tf.where(tf.range(self.size) < filled, draws[0], 2.0))

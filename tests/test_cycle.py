@@ -160,6 +160,16 @@ def through(pool, steps, batch):
     )
 
 
+@pytest.mark.parametrize("way", ["step", "fit"])
+def test_a_pool_smaller_than_a_batch_is_told_in_one_sentence(way):
+    cycle = make(pool_size=4)
+    with pytest.raises(ValueError, match=r"^pool_size must be at least a batch .* it is 4\.$"):
+        if way == "step":
+            cycle.step(A[:5], B[:5])
+        else:
+            cycle.fit(tf.data.Dataset.from_tensor_slices((A, B)).batch(5), verbose=0)
+
+
 def test_a_pool_gives_back_new_images_until_it_is_full_and_then_half_are_old():
     pool = training.ImagePool(50, (1, 1, 1))
     came_in, came_out = through(pool, 400, 5)

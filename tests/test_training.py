@@ -449,6 +449,15 @@ def test_a_sigmoid_at_the_end_is_refused(ending):
         training.GAN(models.mlp_generator(3, (4,)), discriminator, latent_dim=3)
 
 
+@pytest.mark.parametrize("wrap", [models.SpectralNormalization, None])
+def test_a_sigmoid_within_is_refused(wrap):
+    last = keras.layers.Dense(1, "sigmoid")
+    last = wrap(last) if wrap else keras.Sequential([keras.Input((16,)), last])
+    discriminator = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), last])
+    with pytest.raises(ValueError, match="its last layer has a sigmoid"):
+        training.GAN(models.mlp_generator(3, (8,), (4, 4, 1)), discriminator, latent_dim=3)
+
+
 def test_one_optimizer_for_both_is_refused():
     optimizer = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="must be two optimizers, came the same object twice"):
