@@ -1080,7 +1080,8 @@ class ConditionalGAN(SimultaneousGAN):
 
         Raises:
             ValueError: labels that are missing or no whole numbers; in `fit` and `step` also those
-                that are out of range.
+                that are out of range (but in a `tf.data.Dataset` not with XLA, which drops the
+                check; arrays are looked at before).
         """
         real_images, labels = self._images_and_labels(data)
         latents = self.noise(tf.shape(real_images)[0])
