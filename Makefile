@@ -29,7 +29,7 @@ $(error TF=$(TF) is unknown: choose auto, plain, cpu or cuda)
 endif
 BRANCH ?= main
 # In a recipe "$$REPO" is text, whatever is in it; "$(REPO)" would be shell.
-export PYTHON TF REPO BRANCH LESSON EXERCISE CHROMIUM FOLDER CSV
+export PYTHON TF REPO BRANCH LESSON EXERCISE SET CHROMIUM FOLDER CSV
 PIP_OPTIONS := --disable-pip-version-check
 
 # Always by its relative path: whichever environment is active, and whatever spaces the path has.
@@ -87,10 +87,8 @@ run-notebooks: .venv/.dev ## build and run in full, and store the outputs (LESSO
 	@$(BUILD) --execute $$LESSON
 	@$(BUILD) --table
 
-# By the environment, since values may have quotes.
-run: export SETTINGS = $(SET)
 run: .venv/.dev ## run a lesson with other settings, LESSON=02 SET="STEPS=500", into build/runs
-	@$(PY) tools/run_lesson.py "$${LESSON:?LESSON=02 names the lesson to run}" "$$SETTINGS"
+	@$(PY) tools/run_lesson.py "$${LESSON:?LESSON=02 names the lesson to run}" "$$SET"
 
 bench: .venv/.dev ## measure, into benchmarks/results (BENCH=metrics_speed: one); goes on where it was
 	@set -e; for name in $(or $(BENCH),metrics_speed early_stopping limit growth speed small_steps smoothing \

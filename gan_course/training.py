@@ -632,11 +632,11 @@ class _Game(keras.Model):
             store[f"seed_state_{i}"] = state.numpy()
 
     def load_own_variables(self, store):
-        states = self._seed_states()
-        for i, state in enumerate(states):
-            if f"seed_state_{i}" in store.keys():  # noqa: SIM118
+        stored = list(store.keys())
+        for i, state in enumerate(self._seed_states()):
+            if f"seed_state_{i}" in stored:  # files of before have fewer
                 state.assign(store[f"seed_state_{i}"])
-        names = [name for name in store.keys() if not name.startswith("seed_state_")]  # noqa: SIM118
+        names = [name for name in stored if not name.startswith("seed_state_")]
         super().load_own_variables({name: store[name] for name in names})
 
 
