@@ -45,6 +45,7 @@ None of this is part of a source, so stored runs are kept.
 """
 
 import argparse
+import ast
 import asyncio
 import base64
 import contextlib
@@ -83,7 +84,8 @@ METADATA = {
     "language_info": {"name": "python"},  # no version: it would differ from machine to machine
 }
 # What a stored run leaves in the notebook's metadata. The hashes are of the source and of the
-# notebook's code at the time of the run, of the package's code, and of the outputs.
+# notebook's code (both as they are now, if what was run is still the same, see `same_code`), of the
+# package's code at the time of the run, and of the outputs.
 RUN_KEYS = (
     "executed_source_sha256",
     "executed_code_sha256",
@@ -409,6 +411,41 @@ def code_sha256(notebook):
     return sha256([cell.source for cell in code_cells(notebook)])
 
 
+class _Unwatched(ast.NodeTransformer):
+    """Code in which nobody watches a loop: `in runtime.progress(items, "...")` is `in items`."""
+
+    def visit_For(self, node):
+        self.generic_visit(node)
+        watched = isinstance(node.iter, ast.Call) and node.iter.args
+        if watched and ast.unparse(node.iter.func) == "runtime.progress":
+            node.iter = node.iter.args[0]
+        return node
+
+    visit_comprehension = visit_For
+
+
+def computation(notebook):
+    """What the code cells compute: their code without comments, layout and `runtime.progress`."""
+    return [ast.dump(_Unwatched().visit(ast.parse(cell.source))) for cell in code_cells(notebook)]
+
+
+def same_code(fresh, stored):
+    """Whether a stored run is still one of the `fresh` build's code.
+
+    A run cannot be told from one of the same code that has other comments, another layout, or a
+    line more that says how far a loop is: these may be mended without running a lesson again.
+    """
+    block = stored.metadata["gan_course"]
+    if code_sha256(fresh) == block["executed_code_sha256"]:
+        return True
+    if cells_sha256(stored) != block.get("cells_sha256"):  # edited: it may never have run like that
+        return False
+    try:
+        return computation(fresh) == computation(stored)
+    except SyntaxError:
+        return False
+
+
 def outputs_sha256(notebook):
     """Hash of what a run left behind."""
     return sha256([[cell.execution_count, cell.outputs] for cell in code_cells(notebook)])
@@ -445,7 +482,7 @@ def read_stored(path, fresh):
         return stored, {}, NEVER_RUN
     if outputs_sha256(stored) != run["outputs_sha256"]:
         return stored, {}, "holds other outputs than those of its stored run (run by hand?)"
-    if code_sha256(fresh) != run["executed_code_sha256"]:
+    if not same_code(fresh, stored):
         return stored, {}, "holds outputs older than its source"
     return stored, run, ""
 
@@ -461,6 +498,7 @@ def build(lesson, variant):
     stored, run, reason = read_stored(lesson.path(variant), notebook)
     if run:
         run["executed_source_sha256"] = notebook.metadata["gan_course"]["source_sha256"]
+        run["executed_code_sha256"] = code_sha256(notebook)
         for cell, old in zip(code_cells(notebook), code_cells(stored), strict=True):
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
     problems = finish(notebook, run, lesson, variant)

@@ -811,7 +811,8 @@ def play(generator_rate=1e-3, discriminator_rate=1e-3, discriminator_units=128, 
         batches, epochs=epochs, steps_per_epoch=50, verbose=0, callbacks=[callbacks.Progress()])
 
 # %%
-runs = {name: play(**rates) for name, rates in exercises.lesson01.HIDDEN_RATES.items()}
+runs = {name: play(**rates)
+        for name, rates in runtime.progress(exercises.lesson01.HIDDEN_RATES.items(), "four runs")}
 _, axes = plt.subplots(2, 4, figsize=(12, 4.4), sharex=True, layout="constrained")
 for column, (name, run) in zip(axes.T, runs.items(), strict=True):
     plots.loss_curves(run, name, column[0], legend=name == "B")

@@ -66,7 +66,7 @@ LATENT_DIM = 64  # numbers that the generator turns into an image
 BATCH_SIZE = 32  # small batches: more steps in the same minute
 LEARNING_RATE = 1e-3  # five times the paper's: small networks can move faster
 BETA_1, BETA_2 = 0.5, 0.99  # Adam forgets more quickly than by default, since the opponent changes
-EPOCHS = runtime.budget(full=30, fast=2)  # epochs of 100 steps: a minute and a half
+EPOCHS = runtime.budget(full=30, fast=2)  # epochs of 100 steps: about a minute
 STEPS = runtime.budget(full=100, fast=3)
 COUNT = runtime.budget(full=10_000, fast=300)  # images that a score is computed from
 PRECISION = "auto"  # or "float32", "mixed_bfloat16", "mixed_float16"

@@ -200,7 +200,10 @@ def train_discriminator(real, fake, a, b):
         optimizer.apply(tape.gradient(loss, weights), weights)
 
     pairs = tf.data.Dataset.from_tensor_slices((real, fake))
-    for x, y in pairs.shuffle(len(real)).repeat(epochs).batch(500, drop_remainder=True):
+    for x, y in runtime.progress(
+        pairs.shuffle(len(real)).repeat(epochs).batch(500, drop_remainder=True),
+        f"labels {a:g} and {b:g}",
+    ):
         step(x, y)
     return discriminator
 
@@ -544,7 +547,7 @@ for kind in KINDS:
 
 # %%
 asked = {}
-for kind, (gan, _) in runs.items():
+for kind, (gan, _) in runtime.progress(runs.items(), "asking"):
     images = {"train": digits.images, "held out": test.images[:COUNT]}
     images["fake"] = gan.generate(COUNT, seed=1)
     asked[kind] = {

@@ -430,7 +430,7 @@ CURES = {
 # %%
 print(f"{'':26}{'modes of 8':14}{'high quality':18}{'reverse KL':20}seconds")
 found, samples = {}, {}
-for name, changes in CURES.items():
+for name, changes in runtime.progress(CURES.items(), "cures"):
     begin, scores = time.perf_counter(), []
     for seed in SEEDS:
         gan = build_gan(seed=seed, **changes)

@@ -61,7 +61,7 @@ print(runtime.describe())
 DATASET = "mnist"  # or "fashion_mnist", or "digits", the embedded ones: no network needed
 COUNT = runtime.budget(full=3_000, fast=300)  # images that a score is computed from
 LATENT_DIM = 64  # numbers that the generator turns into an image
-EPOCHS = runtime.budget(full=8, fast=2)  # epochs of 250 steps: a minute and a half
+EPOCHS = runtime.budget(full=8, fast=2)  # epochs of 250 steps: about a minute
 STEPS = runtime.budget(full=250, fast=5)
 FEW = 256  # training images in section 6, too few on purpose
 PATIENCE = runtime.budget(full=2, fast=1)  # epochs without progress before training stops
@@ -260,7 +260,8 @@ def distance(images, features):
 candidates = {
     "other real digits": others, "slightly blurred": blurred, "random pixels": random_pixels
 }
-by_pixels = {name: distance(images, metrics.pixels) for name, images in candidates.items()}
+by_pixels = {name: distance(images, metrics.pixels)
+             for name, images in runtime.progress(candidates.items(), "distances")}
 for name, value in by_pixels.items():
     print(f"{name:18} {value:7.1f}")
 
@@ -326,7 +327,7 @@ real_features = see(digits.images[: 4 * COUNT])
 counts = [n for n in (150, 300, 600, 1_200, 2_500, 5_000, 10_000) if 2 * n <= len(real_features)]
 rng = np.random.default_rng(0)
 floors, kernel_distances = {n: [] for n in counts}, {n: [] for n in counts}
-for n in 5 * counts:
+for n in runtime.progress(5 * counts, "distances"):
     shuffled = rng.permutation(real_features)
     one, other = shuffled[:n], shuffled[n : 2 * n]
     floors[n].append(frechet(*moments(one), *moments(other)))
@@ -625,7 +626,8 @@ def scoreboard(images):
 # %%
 hidden = hidden_generators(train, test[COUNT:], gan, COUNT)
 board = {"real": scoreboard(test.images[:COUNT])}
-board |= {letter: scoreboard(images) for letter, images in hidden.items()}
+board |= {letter: scoreboard(images)
+          for letter, images in runtime.progress(hidden.items(), "scores")}
 print(f"{'':6}" + "".join(f"{name:>16}" for name in board["real"]))
 for name, row in board.items():
     print(f"{name:6}" + "".join(f"{value:9.2f} ± {value.error:4.2f}" for value in row.values()))

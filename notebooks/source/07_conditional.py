@@ -294,12 +294,13 @@ asked_for = exercises.answer("7.3", my_asked_for)
 classify = metrics.get_features(digits.name).probabilities
 fid = metrics.FrechetDistance(held_out.images, digits.name)
 within = [metrics.FrechetDistance(held_out.images[held_out.labels == k], digits.name)
-          for k in range(CLASSES)]
+          for k in runtime.progress(range(CLASSES), "real images")]
 
 
 def judge(images, labels):
     shares = asked_for(classify(images), labels, CLASSES)
-    distances = [float(within[k](images[labels == k])) for k in range(CLASSES)]
+    distances = [float(within[k](images[labels == k]))
+                 for k in runtime.progress(range(CLASSES), "distances")]
     return {"asked": shares, "fid": float(fid(images)), "within": np.array(distances)}
 
 
@@ -510,7 +511,8 @@ def show(name, found):
 
 
 # %%
-normalized = [draw_with(threshold, gan) for threshold in (4.0, 1.5, 1.0, 0.5)]
+normalized = [draw_with(threshold, gan)
+              for threshold in runtime.progress((4.0, 1.5, 1.0, 0.5), "thresholds")]
 for found in normalized:  # of 16,000 numbers one is above 4: that is as good as no threshold
     show(f"threshold {found['threshold']}", found)
 
@@ -555,7 +557,8 @@ show("threshold 0.5, new numbers", renewed)
 steady = new_gan(condition="concatenate")
 learn(steady, train, [callbacks.Progress("one-hot labels")])
 everything = draw_with(4.0, steady)
-curve = [draw_with(threshold, steady) for threshold in (0.5, 0.75, 1.0)] + [everything]
+curve = [draw_with(threshold, steady)
+         for threshold in runtime.progress((0.5, 0.75, 1.0), "thresholds")] + [everything]
 
 # %% tags=["picture-truncation"]
 lines = (("one-hot labels", curve, "o-", plots.COLORS["fake"]),
