@@ -90,6 +90,17 @@ def _check_settings(discriminator_steps, label_noise, clip_weights, diversity):
         )
 
 
+def _check_counted(networks):
+    """Refuse what layers ask a network to pay for, and the losses here would leave out."""
+    for layer in (each for network in networks for each in network._flatten_layers()):
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise ValueError(
+                f"layer {layer.name} has an activity_regularizer, which the losses of a GAN do not "
+                "count. Regularize weights, as with kernel_regularizer='l2', or give compile a "
+                "penalty."
+            )
+
+
 def _check_slopes(discriminator, cause):
     """Some layers have wrong second derivatives; `cause` needs those of the discriminator."""
     for layer in discriminator._flatten_layers():
@@ -304,7 +315,18 @@ class _Game(keras.Model):
     _SETTINGS = ()
     diverged = None
 
-    def fit(self, x=None, *args, shuffle=None, callbacks=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *,
+        shuffle=None,
+        **kwargs,
+    ):
         """As `keras.Model.fit`; a `tf.data.Dataset` is left to its own shuffling.
 
         With `callbacks.Resume` among the callbacks it goes on where it was interrupted.
@@ -334,9 +356,10 @@ class _Game(keras.Model):
                     f"{name} must be None, came {type(kwargs[name]).__name__}: the losses of a GAN "
                     "count all samples alike. Show some of them more often instead."
                 )
-        self._before_training(x, *args, **kwargs)
-        with _plain_errors(), checkpoints.resumed(self, x, callbacks, kwargs) as x:
-            return super().fit(x, *args, shuffle=shuffle, callbacks=callbacks, **kwargs)
+        self._before_training(x, y, batch_size)
+        options = {"epochs": epochs, "verbose": verbose, "shuffle": shuffle, **kwargs}
+        with _plain_errors(), checkpoints.resumed(self, x, callbacks, options) as x:
+            return super().fit(x, y, batch_size, callbacks=callbacks, **options)
 
     def _take_steps_one_by_one(self):
         """Keras 3.15 cannot do otherwise on several devices, "must feed a value for placeholder".
@@ -359,7 +382,7 @@ class _Game(keras.Model):
         one device; and with several workers it cannot take pairs such as (images, labels).
         """
 
-    def _before_training(self, x, y=None, batch_size=None, *args, **kwargs):
+    def _before_training(self, x, y, batch_size):
         """Refuse data that cannot be trained on, as far as can be seen without taking a batch."""
         if not self.compiled:
             return  # Keras says so
@@ -472,6 +495,7 @@ class _Game(keras.Model):
                 "same object twice. Each keeps the averages of its own network: make one for each."
             )
         for name, optimizer, networks in zip(names, optimizers, self._sides(), strict=True):
+            _check_counted(networks)
             _check_optimizer(name, optimizer, networks)
         return list(map(_scaled, optimizers)) if self._computes_in_float16() else optimizers
 
@@ -728,7 +752,8 @@ class GAN(_Game):
 
         Raises:
             ValueError: an unknown loss, one optimizer given for both networks, a setting out of its
-                range, or a penalty on a discriminator whose second derivatives are wrong.
+                range, a penalty on a discriminator whose second derivatives are wrong, or a layer
+                with an `activity_regularizer`, which no loss here counts.
         """
         loss, penalties = losses.get(loss), losses.penalties(penalty)
         _check_settings(discriminator_steps, label_noise, clip_weights, diversity)
@@ -913,15 +938,15 @@ class GAN(_Game):
 
         Args:
             count: how many samples; leave it out when `latents` are given.
-            seed: whole number; the same seed gives the same latent vectors.
+            seed: whole number of at least 0; the same seed gives the same latent vectors.
             latents: (n, latent_dim), to choose the latent vectors yourself.
 
         Returns:
             np.ndarray: float32 (n, ...), images in [-1, 1].
 
         Raises:
-            ValueError: neither or both of count and latents, a count below 1, or latents of
-                another shape.
+            ValueError: neither or both of count and latents, a count below 1, another seed, or
+                latents of another shape.
         """
         return self._draw(_parts(self._latents(count, seed, latents)))
 
@@ -943,7 +968,8 @@ class GAN(_Game):
             )
         if latents is None:
             checks.check_count("count", count)
-            latents = tf.random.stateless_normal((count, self.latent_dim), [seed, 0])
+            seeds = [checks.check_seed(seed), 0]
+            latents = tf.random.stateless_normal((count, self.latent_dim), seeds)
         latents = tf.cast(latents, tf.float32)
         if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
             raise ValueError(
@@ -1120,8 +1146,8 @@ class ConditionalGAN(SimultaneousGAN):
         ):
             return images, tf.identity(tf.cast(labels, tf.int32))  # int32 has no cast to wait
 
-    def _before_training(self, x, y=None, *args, **kwargs):
-        super()._before_training(x, y, *args, **kwargs)
+    def _before_training(self, x, y, batch_size):
+        super()._before_training(x, y, batch_size)
         if isinstance(y, (np.ndarray, tf.Tensor)):  # XLA would drop the assertions
             labels = tf.convert_to_tensor(y)
             _check_whole(labels)

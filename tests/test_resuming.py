@@ -373,6 +373,13 @@ def test_one_place_to_keep_it_is_enough(tmp_path):
         train(plain, tmp_path, others=[callbacks.Resume(tmp_path)])
 
 
+def test_options_of_fit_may_be_given_by_their_places(tmp_path):
+    keep = callbacks.Resume(tmp_path)
+    history = plain().fit(batches_of(plain), None, None, EPOCHS, 0, [keep])
+    assert len(history.epoch) == EPOCHS
+    assert keep.train_seconds > 0
+
+
 def test_time_is_that_of_both_parts(tmp_path):
     crash(plain, tmp_path, 2)
     path = checkpoints.found(tmp_path)[0]

@@ -166,6 +166,25 @@ def test_layers_pay_for_their_weights_where_they_have_a_regularizer(kind):
     assert np.all(np.abs(kernel) < np.abs(before[1][0])) and identical(others, before[1][1:])
 
 
+@pytest.mark.parametrize("kind", [*KINDS, training.CycleGAN])
+def test_a_price_of_activities_is_refused_since_no_loss_counts_it(kind):
+    layer = keras.layers.Conv2D if kind is training.CycleGAN else keras.layers.Dense
+    sizes = ((1,), (4, 4, 2)) if kind is training.CycleGAN else ((), (2,))
+
+    def network(outputs, **settings):
+        inner = keras.Sequential([layer(3, *sizes[0], name="costly", **settings)])
+        return keras.Sequential([keras.Input(sizes[1]), inner, layer(outputs, *sizes[0])])
+
+    costly = network(1, activity_regularizer="l2")
+    if kind is training.CycleGAN:
+        gan = kind(network(2), network(2), network(1), costly)
+    else:
+        gan = kind(network(2), costly, latent_dim=2)
+    with pytest.raises(ValueError, match="layer costly has an activity_regularizer"):
+        gan.compile()
+    assert not gan.compiled
+
+
 # Every way to run a step
 
 
@@ -253,6 +272,7 @@ def test_generate_is_reproducible_and_in_range():
     assert np.abs(images).max() <= 1
     assert np.array_equal(images, gan.generate(7, seed=1))
     assert not np.array_equal(images, gan.generate(7, seed=2))
+    assert not np.array_equal(images, gan.generate(7, seed=2**62))
 
 
 def test_generate_in_batches_gives_what_one_batch_gives():
@@ -270,6 +290,8 @@ def test_generate_in_batches_gives_what_one_batch_gives():
         ({"count": 0}, "count must be a whole number of at least 1, came 0"),
         ({"count": True}, "count must be a whole number of at least 1, came True"),
         ({"count": 2.5}, "count must be a whole number of at least 1, came 2.5"),
+        ({"count": 2, "seed": 1.5}, "seed must be a whole number of at least 0, .* came 1.5"),
+        ({"count": 2, "seed": -1}, "seed must be a whole number of at least 0, .* came -1"),
         ({"latents": np.zeros((2, 5))}, r"latents must have the shape \(n, 3\), came \(2, 5\)"),
     ],
 )
