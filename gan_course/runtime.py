@@ -106,17 +106,17 @@ class ProgressLine:
         now = time.monotonic()
         if share <= self._first:
             return
-        if not self._counting:
-            self._counting = True
-            if share - self._first < 0.1:  # the first of many steps is slow: it also compiles
-                self._begin, self._first = now, share
-                return
+        if not self._counting and share - self._first < 0.1:
+            # The first of many steps is slow, since it also compiles: no estimate from it.
+            self._begin, self._first, left = now, share, ""
+        else:
+            seconds = (now - self._begin) * (1 - share) / (share - self._first)
+            left = f", about {seconds:.0f} s left"
+        self._counting = True
         if now < self._due:
             return
         self._due = now + 1
-        left = (now - self._begin) * (1 - share) / (share - self._first)
-        where = where or f"{share:.0%}"
-        self._write(f"{self._what}: {where}, about {left:.0f} s left")
+        self._write(f"{self._what}: {where or f'{share:.0%}'}{left}")
 
     def end(self):
         """Take the line away."""

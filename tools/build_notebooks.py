@@ -632,9 +632,17 @@ def execute(notebook, lesson, variant, timeout):
 
 
 def let_ctrl_c_through():
-    """nbclient answers Ctrl-C by ending the kernel, which then looks dead; here it ends the run."""
+    """nbclient answers Ctrl-C by ending the kernel, which then looks dead; here it ends the run.
+
+    The event loop raises it between two of its callbacks: raised anywhere, it could be lost, since
+    Python drops what is raised in a finalizer.
+    """
+
+    def stop():
+        raise KeyboardInterrupt
+
     with contextlib.suppress(NotImplementedError):  # Windows, where nbclient lets it through
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
 
 
 def kernel_manager_class():
