@@ -411,14 +411,23 @@ def code_sha256(notebook):
     return sha256([cell.source for cell in code_cells(notebook)])
 
 
+def _unwatched(items):
+    """What a loop goes through, if nobody watches it: without `runtime.progress`."""
+    if isinstance(items, ast.Call):
+        function = ast.unparse(items.func)
+        if function == "runtime.progress" and items.args:
+            return items.args[0]
+        if function in ("zip", "enumerate"):
+            items.args = [_unwatched(each) for each in items.args]
+    return items
+
+
 class _Unwatched(ast.NodeTransformer):
-    """Code in which nobody watches a loop: `in runtime.progress(items, "...")` is `in items`."""
+    """Code in which nobody watches a loop."""
 
     def visit_For(self, node):
         self.generic_visit(node)
-        watched = isinstance(node.iter, ast.Call) and node.iter.args
-        if watched and ast.unparse(node.iter.func) == "runtime.progress":
-            node.iter = node.iter.args[0]
+        node.iter = _unwatched(node.iter)
         return node
 
     visit_comprehension = visit_For

@@ -757,7 +757,7 @@ middles = {
 }
 classifier = metrics.get_features(digits.name)
 walked, varied, readable = {}, {}, {}
-for name, z in middles.items():
+for name, z in runtime.progress(middles.items(), "middles"):
     images = gan.generate(latents=z[:count])
     walked[name], varied[name] = fid(images), images.var(axis=0).sum()
     readable[name] = np.mean(classifier.probabilities(images).max(axis=1) > 0.9)
@@ -803,7 +803,8 @@ thicker = direction(drawn, gan.generate(latents=drawn))
 print(f"length of the direction: {np.linalg.norm(thicker):.1f}")
 fresh = rng.normal(size=(2_000, LATENT_DIM)).astype("float32")
 strengths = (-0.8, -0.4, 0, 0.4, 0.8)
-changed = {s: gan.generate(latents=fresh + s * thicker) for s in strengths}
+changed = {s: gan.generate(latents=fresh + s * thicker)
+           for s in runtime.progress(strengths, "strengths")}
 before = classifier.probabilities(changed[0]).argmax(axis=1)
 inks, kept = {}, {}
 for s, images in changed.items():
@@ -813,7 +814,9 @@ for s, images in changed.items():
 
 # %%
 random_kept = []
-for direction_at_random in rng.normal(size=(10, LATENT_DIM)).astype("float32"):
+for direction_at_random in runtime.progress(
+    rng.normal(size=(10, LATENT_DIM)).astype("float32"), "directions"
+):
     length = 0.8 * np.linalg.norm(thicker) / np.linalg.norm(direction_at_random)
     elsewhere = gan.generate(latents=fresh + length * direction_at_random)
     random_kept.append(np.mean(classifier.probabilities(elsewhere).argmax(axis=1) == before))

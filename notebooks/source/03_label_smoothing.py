@@ -200,10 +200,7 @@ def train_discriminator(real, fake, a, b):
         optimizer.apply(tape.gradient(loss, weights), weights)
 
     pairs = tf.data.Dataset.from_tensor_slices((real, fake))
-    for x, y in runtime.progress(
-        pairs.shuffle(len(real)).repeat(epochs).batch(500, drop_remainder=True),
-        f"labels {a:g} and {b:g}",
-    ):
+    for x, y in pairs.shuffle(len(real)).repeat(epochs).batch(500, drop_remainder=True):
         step(x, y)
     return discriminator
 
@@ -226,7 +223,9 @@ x = np.linspace(-4, 6, 300).astype("float32")
 p, q = norm.pdf(x), norm.pdf(x, 2)
 _, axes = plt.subplots(1, 3, figsize=(11, 2.8), sharey=True, layout="constrained")
 gaps = []
-for (a, b), ax in zip(((1.0, 0.0), (0.9, 0.0), (0.9, 0.1)), axes, strict=True):
+for (a, b), ax in zip(
+    runtime.progress(((1.0, 0.0), (0.9, 0.0), (0.9, 0.1)), "networks"), axes, strict=True
+):
     found = tf.sigmoid(train_discriminator(numbers(0), numbers(2), a, b)(x[:, None]))[:, 0]
     ax.plot(x, optimum(p, q, a, b), color=plots.COLORS["theory"], linewidth=4, alpha=0.25)
     ax.plot(x, found, color=plots.COLORS["other"])

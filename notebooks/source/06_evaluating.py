@@ -280,7 +280,8 @@ for name, value in by_pixels.items():
 # %%
 see = metrics.get_features(digits.name)
 print("features of the held-out images:", see(held_out.images).shape)
-by_features = {name: distance(images, see) for name, images in candidates.items()}
+by_features = {name: distance(images, see)
+               for name, images in runtime.progress(candidates.items(), "distances")}
 for name, value in by_features.items():
     print(f"{name:18} pixels {by_pixels[name]:7.1f}   features {value:7.1f}")
 
@@ -381,7 +382,7 @@ print(f"other real digits: {fid(others)}")
 
 # %%
 kid = metrics.KernelDistance(held_out.images, digits.name)
-for name, images in candidates.items():
+for name, images in runtime.progress(candidates.items(), "kernel distances"):
     print(f"{name:18} {kid(images)}")
 
 # %% [markdown]
