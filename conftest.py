@@ -14,6 +14,11 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The tests' own process and a notebook's kernel have to share a GPU's memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# Processes that test at once share the cores: with threads for all of them, each waits for others.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+if _PROCESSES > 1:
+    for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(_name, str(max(1, os.cpu_count() // _PROCESSES)))
 
 _POLL_SECONDS = 2
 _FIRST_OUTPUT_SECONDS = 60  # nbval gives up after 5, which a busy machine needs at times
