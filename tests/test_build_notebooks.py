@@ -59,7 +59,7 @@ course = "found"
 assert course
 """
 
-PRINT = "print(*[double(x) for x, _ in zip([2], [0])])"
+PRINT = next(line for line in SOURCE.splitlines() if line.startswith("print("))
 
 LEARNER_CELL = """\
 def double(x):
