@@ -28,7 +28,8 @@ def _shape_of(model, name, side):
 def _check_spec(name, batch, expected):
     """Refuse a batch, or what is known of it, that the networks cannot take."""
     if not hasattr(batch, "shape"):
-        batch = np.asarray(batch)
+        came = type(batch).__name__
+        raise ValueError(f"{name} must be an array or a tensor, came {came}. np.asarray makes one.")
     if getattr(batch.shape, "rank", 0) is not None:
         checks.check_batch(name, batch.shape, batch.dtype.name, expected)
 
@@ -1539,9 +1540,17 @@ class CycleGAN(_Game):
         Raises:
             ValueError, FloatingPointError: as `GAN.step`.
         """
-        if 0 < self.pool_size < max(len(images_a), len(images_b)):
-            raise ValueError(_POOL_TOO_SMALL.format(self.pool_size))
+        self._check_pool(*np.shape(images_a)[:1], *np.shape(images_b)[:1])
         return self._run_step((images_a, images_b))
+
+    def _check_pool(self, *sizes):
+        if 0 < self.pool_size < max(sizes, default=0):
+            raise ValueError(_POOL_TOO_SMALL.format(self.pool_size))
+
+    def _guarded_step(self, data):
+        images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self._check_pool(images_a.shape[0] or 0, images_b.shape[0] or 0)  # 0: not known yet
+        return super()._guarded_step(data)
 
     def translate(self, images, direction):
         """Images of the other kind, with averaged weights if the optimizer keeps them.

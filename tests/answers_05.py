@@ -84,8 +84,9 @@ WRONG = {
         (with_r1(lambda theta, psi, gamma: -gamma * psi / 16), "not that of its sigmoid"),
         (
             lambda theta, psi, gamma: moves(theta, psi) - gamma * np.array([theta, psi]),
-            "no part in the penalty",
+            "does not pay",
         ),
+        (lambda theta, psi, gamma: moves(theta, psi) - gamma * psi, "does not pay"),
     ],
     "5.3": [
         (0.3, "still swings"),
@@ -104,6 +105,7 @@ WRONG = {
         (penalty(norm=lambda slopes: tf.reduce_sum(slopes**2, axis=1)), "root is missing"),
         (penalty(cost=lambda norms: tf.nn.relu(norms - 1) ** 2), "two sides"),
         (penalty(cost=lambda norms: tf.abs(norms - 1)), "Square the distance"),
+        (penalty(norm=lambda slopes: tf.norm(slopes / 2, axis=1)), "scores themselves"),
         (unwatched, "tape.watch"),
     ],
     "5.5": [

@@ -20,6 +20,18 @@ def with_jumps(kernels, strides):
     return side
 
 
+def by_steps(step):
+    """Back from the output, with another step from layer to layer."""
+
+    def answer(kernels, strides):
+        side = 1
+        for i in reversed(range(len(kernels))):
+            side = step(side, kernels[i], strides[i])
+        return side
+
+    return answer
+
+
 def cycle_in_tensorflow(a, b, a_to_b, b_to_a):
     a, b = tf.constant(a), tf.constant(b)
     both = tf.stack([b_to_a(a_to_b(a)) - a, a_to_b(b_to_a(b)) - b])
@@ -84,6 +96,8 @@ WRONG = {
         (lambda kernels, strides: sum(k - 1 for k in kernels) + 1, "strides make it larger"),
         (lambda kernels, strides: recursive(kernels, strides) ** 2, "not its area"),
         (lambda kernels, strides: recursive(kernels, strides) + np.prod(strides) - 1, "side - 1"),
+        (by_steps(lambda side, kernel, stride: side * stride + kernel), "side - 1"),
+        (by_steps(lambda side, kernel, stride: side + stride * (kernel - 1)), "each further one"),
         (lambda kernels, strides: 70, "Begin at the output"),
     ],
     "8.3": [

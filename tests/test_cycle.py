@@ -160,14 +160,18 @@ def through(pool, steps, batch):
     )
 
 
-@pytest.mark.parametrize("way", ["step", "fit"])
+@pytest.mark.parametrize("way", ["step", "fit", "batches of one size", "arrays"])
 def test_a_pool_smaller_than_a_batch_is_told_in_one_sentence(way):
     cycle = make(pool_size=4)
     with pytest.raises(ValueError, match=r"^pool_size must be at least a batch .* it is 4\.$"):
         if way == "step":
             cycle.step(A[:5], B[:5])
+        elif way == "arrays":
+            cycle.fit(A, B, batch_size=5, verbose=0)
         else:
-            cycle.fit(tf.data.Dataset.from_tensor_slices((A, B)).batch(5), verbose=0)
+            batches = tf.data.Dataset.from_tensor_slices((A, B))
+            batches = batches.batch(5, drop_remainder=way == "batches of one size")
+            cycle.fit(batches, verbose=0)
 
 
 def test_a_pool_gives_back_new_images_until_it_is_full_and_then_half_are_old():

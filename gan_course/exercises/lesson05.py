@@ -38,7 +38,7 @@ prediction(
     why="Two lines never overlap, whether they are near or far: the divergence is log 2 for every "
     "distance but 0, and a constant has no slope.",
     others={
-        "a": "A distance that grows with the gap would: so does the Wasserstein distance.",
+        "a": "The Wasserstein distance does grow with the gap; this divergence does not.",
         "c": "Less overlap would make it larger, not smaller. Here there is none at any gap, so it "
         "stays at its largest value.",
     },
@@ -174,9 +174,12 @@ def judge_r1(answer):
                     np.array([g, d - gamma * theta]),
                     "The slope of psi * x in x is psi, wherever x is.",
                 ),
-                (
-                    np.array([g - gamma * theta, d - gamma * psi]),
-                    "The generator has no part in the penalty.",
+                *(
+                    (
+                        np.array([g - pull, d - gamma * psi]),
+                        "The generator does not pay the penalty.",
+                    )
+                    for pull in (gamma * theta, gamma * psi)
                 ),
                 (
                     np.array([g - gamma * psi, d]),
@@ -307,6 +310,10 @@ def _wrong_norms(critic, real, fake, alpha):
         (10 * np.mean((squares - 1) ** 2), "The root is missing: this is the squared norm."),
         (10 * np.mean((slopes - 1) ** 2), "Take the norm of each row of slopes first."),
         (10 * np.mean(np.abs(np.sqrt(squares) - 1)), "Square the distance from 1."),
+        (
+            10 * np.mean((np.sqrt(squares) / len(slopes) - 1) ** 2),
+            "This is the slope of the mean of the scores: give the tape the scores themselves.",
+        ),
         (
             10 * (np.sqrt((slopes**2).sum()) - 1) ** 2,
             "This is one norm of all slopes together: each sample has its own, axis=1.",

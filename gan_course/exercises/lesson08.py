@@ -1,5 +1,7 @@
 """Lesson 08, CycleGAN: recoloring, patches, the cycle loss, what it cannot see, what pairs do."""
 
+import functools
+
 import numpy as np
 
 from gan_course.exercises.checker import (
@@ -101,6 +103,12 @@ def _forward(kernels, strides):
     return _field(kernels[::-1], strides[::-1])
 
 
+def _by_steps(step, kernels, strides):
+    """A mistake: another step from a layer to the one before."""
+    layers = zip(kernels[::-1], strides[::-1], strict=True)
+    return functools.reduce(lambda side, layer: step(side, *layer), layers, 1)
+
+
 @exercise(
     "8.2",
     "what a patch discriminator sees",
@@ -126,9 +134,16 @@ def judge_field(answer):
                 (_forward(kernels, strides), "Begin at the output: the last layer comes first."),
                 (sum(kernels) - len(kernels) + 1, "The strides make it larger."),
                 (expected**2, "The side of the square, not its area."),
+                *(
+                    (wrong, "Between side outputs there are side - 1 steps.")
+                    for wrong in (
+                        _field(kernels, strides) + np.prod(strides) - 1,
+                        _by_steps(lambda side, k, stride: side * stride + k, kernels, strides),
+                    )
+                ),
                 (
-                    _field(kernels, strides) + np.prod(strides) - 1,
-                    "Between side outputs there are side - 1 steps.",
+                    _by_steps(lambda side, k, stride: side + stride * (k - 1), kernels, strides),
+                    "One output sees kernel inputs, and each further one stride more.",
                 ),
             ],
         )
@@ -273,7 +288,8 @@ def judge_wrong_pair(answer):
     "how few pairs are enough",
     solution=None,
     hints=(
-        "Try 10 and 1,000. One of them is better than the CycleGAN, and one is not?",
+        "Of the counts above, the largest that was too few and the smallest that was enough: try "
+        "one between them.",
         "Halve the larger number as long as its error stays below the CycleGAN's.",
         "tried = [learn_from_pairs(count) for count in (25, 50, 100)], or other counts of which "
         "each is twice the one before",

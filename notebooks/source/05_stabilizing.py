@@ -22,8 +22,8 @@
 # - choose a method from a table that was measured.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores, and shows a study of {{study_runs:.0f}} trainings of
-# {{seconds:.0f}} seconds each. In it the medians of ten methods lay between {{best:.1f}} and {{tenth:.1f}}; a learning
-# rate that was ten times too low cost more than any choice among the ten.
+# {{seconds:.0f}} seconds each. In it the medians of ten methods lay between {{best:.1f}} and {{tenth:.1f}}; a
+# learning rate that was ten times too low cost more than any choice among the ten.
 #
 # ![Twelve methods, five dots each, on a line of Fréchet distances](attachment:outcome.png)
 #
@@ -72,12 +72,12 @@ STEPS_TO_TIME = runtime.budget(full=40, fast=1)  # in each of a few blocks
 # %% [markdown]
 # ## The end, first
 #
-# Three generators come with the course. They were trained as in the study of section 3, each for as many steps as two
-# cores make in half a minute. From the top: with BatchNorm in the discriminator; the plain game of lesson 01; and the
-# plain game again, with a learning rate of 0.0003 instead of 0.003. The numbers are Fréchet distances to real digits,
-# the subject of lesson 06: smaller is better. Can you see these differences? All rows are of the same twelve latent
-# vectors, on a path along the sphere of lesson 02; the three networks draw different things. Move the slider for other
-# paths.
+# Three generators come with the course. They were trained as in the study of section 3, each for as many steps as
+# two cores make in half a minute. From the top: with BatchNorm in the discriminator; the plain game of lesson 01;
+# and the plain game again, with a learning rate of 0.0003 instead of 0.003. The numbers are Fréchet distances to
+# real digits, the subject of lesson 06: smaller is better. Can you see these differences? All rows are of the same
+# twelve latent vectors, on a path along the sphere of lesson 02; the three networks draw different things. Move the
+# slider for other paths.
 
 # %%
 rivals = ("batch_norm_mnist", "plain_mnist", "slow_mnist")
@@ -100,10 +100,10 @@ def draw_path(path):
 plots.Panel(draw_path, scale=2, start={"path": 5}, path=range(20))
 
 # %% [markdown]
-# *An eight turns into a three; a seven into an eight; and a blot into a figure that is no digit.* Here
-# the third row is the roughest. But which of the others is better? To know that takes many images, and several runs of
-# each, since the next seed may turn their order round. (The slider needs a running kernel; without one you see a
-# single path.)
+# *An eight turns into a three; a seven into an eight; and a blot into a figure that is no digit.* Here the third
+# row is the roughest. But which of the others is better? To know that takes many images, and several runs of each,
+# since the next seed may turn their order round. (The slider needs a running kernel; without one you see a single
+# path.)
 #
 # ## 1. A GAN of two numbers
 #
@@ -189,11 +189,11 @@ def my_moves_with_r1(theta, psi, gamma):
 moves_with_r1 = exercises.answer("5.2", my_moves_with_r1)
 
 # %% [markdown]
-# Two more ideas. *WGAN-GP* (Gulrajani et al. 2017) adds $\frac12(|\psi| - 0.3)^2$ to the discriminator's loss:
-# it pulls the slope's size to a target. (1 is usual; with 0.3 the path stays inside the picture.) *Consensus
-# optimization* (Mescheder et al. 2017) lets both players also make half the squared length of the moves
-# small, in the minimax game $\frac12 D^2 (\theta^2 + \psi^2)$. R1 is added to minimax here, which without it
-# spirals outwards.
+# Two more ideas. *WGAN-GP* (Gulrajani et al. 2017) adds $\frac12(|\psi| - 0.3)^2$ to the discriminator's loss: it
+# pulls the slope's size to a target. (1 is usual; with 0.3 the path stays inside the picture.) *Consensus
+# optimization* (Mescheder et al. 2017) adds to both losses half the squared length of the two moves; for minimax
+# that is $\frac12 D^2 (\theta^2 + \psi^2)$. And in the picture R1 is added to minimax, not to your game: minimax
+# needs it more, since alone it spirals outwards.
 
 # %%
 def wasserstein_gp(theta, psi):
@@ -257,10 +257,10 @@ exercises.check("5.a", prediction)
 #
 # ### Eigenvalues
 #
-# Near rest the moves are nearly a matrix times the place $(\theta, \psi)$. That matrix, the *Jacobian*, holds
-# the derivatives of both moves in both numbers. Its eigenvalues say what the game does: a negative real part
-# pulls in, an imaginary part turns. (For steps of finite length $h$ it is $|1 + h\lambda|$ that counts: below
-# 1 the players come to rest.)
+# Near rest the moves are nearly a matrix times the place $(\theta, \psi)$. That matrix, the *Jacobian*, holds the
+# derivatives of both moves in both numbers. Its eigenvalues $\lambda$ say what the game does: a negative real part
+# pulls in, an imaginary part turns. (For steps of finite length $h$, here 0.1, it is $|1 + h\lambda|$ that counts:
+# below 1 the players come to rest.)
 
 # %%
 def eigenvalues(game, epsilon=1e-5):
@@ -278,14 +278,15 @@ for name, game in GAMES.items():
     print(f"{name:32} {lengths[name][500]:9.3g}   {lengths[name][2000]:11.3g}   {values}")
 
 # %% [markdown]
-# For three games the eigenvalues are purely imaginary: near rest they turn, and nothing pulls. Then
+# For three games the eigenvalues are purely imaginary: near rest the players turn, and nothing pulls. Then
 # $|1 + h\lambda| > 1$ for every step length $h$, so the steps drive them outwards; only infinitely small steps
 # would circle for ever in minimax and Wasserstein. The non-saturating game does pull inwards, but only at a
 # distance from rest. With steps of 0.1 the two effects balance at a radius of 0.45; smaller steps would end
 # nearer.
 #
 # The Wasserstein game with its penalty does not come to rest: the penalty wants a slope of 0.3, and at rest the
-# slope must be 0. (It has no eigenvalues here, because its penalty has a corner at ψ = 0.) With R1 they are
+# slope must be 0. (It has no eigenvalues here, because its penalty has a corner at ψ = 0.) With R1, be it the minimax
+# game or the non-saturating one, the eigenvalues are
 #
 # $$\lambda = -\frac{\gamma}{2} \pm \sqrt{\frac{\gamma^2}{4} - \frac14}$$
 #
@@ -479,13 +480,14 @@ exercises.check("5.b", prediction)
 # %% [markdown]
 # *Left: the critic's estimate grows with the gap; the discriminator's stays at log 2. Right, and in the table,
 # from the smallest gap to the largest: the critic's slope stays between 1 and 1.3. That of the minimax
-# generator falls below 1e-4; a discriminator that trained longer would leave it even less.*
+# generator falls below 1e-4; a discriminator that trained longer would leave it even less. The non-saturating slope
+# is large, and falls with the gap, too. The gray lines on the left are what theory says.*
 #
 # The penalty is soft. With a slope $s$ the critic gains $s\,t$ and pays $10\,(s - 1)^2$; the best is
-# $s = 1 + t/20$, so it measures $t\,(1 + t/20)$, the rising gray line.
+# $s = 1 + t/20$, so it measures $t\,(1 + t/20)$, the rising gray line. The flat one is log 2.
 #
-# The non-saturating loss keeps its slope in the logit, $1 - D$, near 1. What reaches a fake is that times the
-# discriminator's own slope there, which nothing controls: here it is large, and larger where less is left to
+# The non-saturating loss keeps its slope in the logit, $1 - D$, near 1. A fake gets that, times the discriminator's
+# slope at its place. Nothing bounds that slope: here it is largest at the smallest gap, where the least is left to
 # go. Nor does the loss say how far the fakes are; the critic's does.
 #
 # ### What spoils a penalty
@@ -616,8 +618,8 @@ for name, way in runtime.progress(WAYS.items(), "timings"):
 exercises.check("5.c", prediction)
 
 # %% [markdown]
-# *R1 costs {{r1_cost:.0%}} more, R1 and R2 {{both_cost:.0%}}. What clipping and spectral normalization cost
-# is too little to tell from such timings. (WGAN with clipping, in the next section, takes {{clipped_time:.1f}} times as
+# *R1 costs {{r1_cost:.0%}} more, R1 and R2 {{both_cost:.0%}}. What clipping and spectral normalization cost is too
+# little to tell from such timings. (WGAN with clipping, in the next section, takes {{clipped_time:.1f}} times as
 # long a step, because of five steps of the discriminator.)*
 #
 # ## 3. Twelve methods on digits
@@ -627,10 +629,13 @@ exercises.check("5.c", prediction)
 # timed once, and each then made as many steps as fit into that time. Here, with compiling, or on another
 # machine, they take longer or shorter.)
 #
-# Every method tried a small grid of settings with one seed, then the two best (once three) with another one, and was
-# judged on images that are in no training set. The one that was better in its worse seed won. It then ran with five
-# new seeds, and was judged on the test images. That study is stored (`benchmarks/stabilizers.py`); some of it runs
-# here, live, with one seed.
+# For each method there was a small grid of settings, with one seed; its two best settings (once three) ran with a
+# second seed, too. All were judged on images that are in no training set, and the setting whose worse seed was better
+# won. It then ran with five new seeds, and was judged on the test images. That study is stored
+# (`benchmarks/stabilizers.py`); some of it runs here, live, with one seed.
+#
+# In all of them but one the players take turns, as in lesson 01. The one is the plain game, which the lists below
+# call *non-saturating*, in the simultaneous steps of lesson 02: "the same, simultaneous steps".
 #
 # New names among them, with $r$ and $f$ for the logits of a real and of a fake image:
 #
@@ -667,9 +672,9 @@ for (name, extra), found in sorted(tried.items(), key=str):
     print(f"{what:40} " + " ".join(f"{found[rate]:6.1f}" for rate in (3e-4, 1e-3, 3e-3)))
 
 # %% [markdown]
-# These are distances with the first seed. The number behind some names is their second setting: by how much
-# the discriminator's rate is multiplied (0.25: it learns more slowly), to which size weights are clipped, how
-# many steps the discriminator takes, the penalty's $\gamma$.
+# These are distances with the first seed. A number behind a name is a second setting: $\gamma$ for R1 and the
+# relativistic game; the size that weights are clipped to; how many steps WGAN-GP's discriminator takes; and with two
+# learning rates the discriminator's, as a multiple of the generator's (0.25: it learns more slowly).
 #
 # Look along the lines before you look down the columns. From a rate of 3e-4 to the best one the distance falls
 # to a little more than a half, or less, in all of them but one: spectral normalization hardly cares. A
@@ -721,16 +726,16 @@ axes.set_title("The same networks and seconds: the further left, the better");
 #   seeds cannot put them in order; only the ends are apart. None is twice as good as the plain game with
 #   lesson 01's loss, at {{plain:.1f}}.
 # - **BatchNorm in the discriminator**, which does not go with penalties, has the lowest median. Each of its
-#   runs is better than each in simultaneous steps.
+#   runs is better than each of the plain game in simultaneous steps.
 # - **Taking turns may pay.** The plain game in simultaneous steps, as in lesson 02, makes more steps in the
 #   same time, but ends at {{simultaneous:.1f}}. (The ranges of the two just touch.)
 # - **Two learning rates** did best with the slower discriminator, and no better than one rate:
 #   {{two_rates:.1f}}. The paper's advice is a faster one.
 # - **At its best settings nothing fell apart.** Not one of these {{final_runs:.0f}} runs ended above 36, the
-#   distance of blurred digits in lesson 06. But the settings were chosen for that: of the {{grid_runs:.0f}} in the grid
-#   above {{grid_above:.0f}} are, half of them with weight clipping. The worst, {{grid_worst:.0f}}, is the relativistic
-#   game's at the highest rate and $\gamma$. How far from its best settings a method still works, five seeds at the best
-#   do not tell.
+#   distance of blurred digits in lesson 06. But the settings were chosen for that: in the grid above,
+#   {{grid_above:.0f}} of {{grid_runs:.0f}} runs did, half of them with weight clipping. The worst,
+#   {{grid_worst:.0f}}, is the relativistic game's at the highest rate and $\gamma$. How far from its best settings
+#   a method still works, these seeds do not tell.
 # - **Two learn slowly.** Weight clipping reaches {{clipped:.0f}}, spectral normalization of all layers
 #   {{spectral:.0f}}.
 #
@@ -785,12 +790,11 @@ plots.image_grid(rows, f"from the top: {', '.join(drawn)}", 20);
 #
 # ## 4. The health of a run
 #
-# `callbacks.HealthMonitor` looks at the logs, at samples from fixed latent vectors and at the generator's
-# gradient after each epoch, and says in plain words what goes wrong. Here is a run with bad settings, on the
-# embedded digits, scans of 8 x 8 pixels made larger. Both networks learn at once, as in lesson 02. An epoch is 25
-# steps here, and the monitor speaks when several epochs in a row show the same. It calls a gradient gone when
-# the slope for a logit is below 0.01, or that for a weight below 1e-7, while the discriminator is right in nine of ten
-# cases.
+# `callbacks.HealthMonitor` looks at the logs, at samples from fixed latent vectors and at the generator's gradient
+# after each epoch, and says in plain words what goes wrong. Here is a run with bad settings, on the embedded
+# digits, scans of 8 x 8 pixels made larger. Both networks learn at once, as in lesson 02. An epoch is 25 steps
+# here, and the monitor speaks when several epochs in a row show the same. It calls a gradient gone when the slope
+# for a logit is below 0.01, or that for a weight below 1e-7, while the discriminator is right in nine of ten cases.
 
 # %%
 embedded = data.load("digits")
@@ -852,8 +856,8 @@ for what, found in changed.items():
 # %% [markdown]
 # *Three rows of twenty digits; around those of the first row there are gray specks.*
 #
-# The minimax loss has no slope where the discriminator is sure, and with a rate of 1e-2 the discriminator soon
-# is. Either change brings the slope back. With the new loss alone the distance is {{another_loss:.0f}}; with the lower
+# The minimax loss has no slope where the discriminator is sure, and with a rate of 1e-2 the discriminator soon is.
+# Either change brings the slope back. With the new loss alone the distance is {{another_loss:.0f}}; with the lower
 # rate alone, and the minimax loss as it was, it is {{lower_rate:.0f}}; with both it is {{both_changes:.0f}}. So one
 # change was enough. (One seed each.) A silent monitor does not say how good a run is: it was silent in all three.
 #
@@ -867,9 +871,9 @@ for what, found in changed.items():
 #   rate. Take non-saturating, or what the paper that you follow has. Minimax (it was not among the twelve)
 #   stands still as soon as the discriminator is sure.
 # 3. **BatchNorm in the discriminator, or a penalty**: not both.
-# 4. **R1 when the players swing, or when a run is to be long.** It is what brings the two numbers of section 1 to
-#    rest. It cost {{r1_cost:.0%}} more time a step here, {{r1_study:.0%}} in the study, and at its best rate a
-#    $\gamma$ ten times off cost little.
+# 4. **R1 when samples or losses keep going to and fro, or when a run is to be long.** It is what brings the two
+#    numbers of section 1 to rest. It cost {{r1_cost:.0%}} more time a step here, {{r1_study:.0%}} in the study, and
+#    at its best rate a $\gamma$ ten times off cost little.
 # 5. **WGAN-GP when you want a loss that means something.** But it estimates a distance only as far as the
 #   critic has been trained, as in section 2. For the images one step of the discriminator was better here than
 #   five; whether its loss then still tells how good they are was not measured.

@@ -18,7 +18,7 @@
 #
 # - translate between two kinds of images without a single pair,
 # - say what each part of a CycleGAN is for, and what it is worth,
-# - build a translation that all its losses prefer to the learned one, and that gets every digit wrong,
+# - build a translation that gets every digit wrong, and say who notices,
 # - say how few pairs would have given as small an error.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores, {{train_minutes:.1f}} of them for training. Of the
@@ -89,9 +89,9 @@ plots.image_grid(train_b.images[:24], "b", 24, axes[1]);
 # %% [markdown]
 # *Above: white digits on black. Below: other digits in yellow ink, leaning to the right, on waves of blue and green.*
 #
-# How far will a GAN get? Networks that were trained as in this lesson come with the course. Below the images that they
-# are given you see their translations after 100, 500 and 2,400 steps of one training. Move the slider from digit to
-# digit, or turn the direction round.
+# How far will a GAN get? Networks that were trained as in this lesson come with the course. Below the images that
+# they are given you see their translations after 100, 500 and 2,400 steps of one training. Move the slider from
+# digit to digit, or turn the direction round.
 
 # %%
 ways = {"a_to_b": test_a, "b_to_a": test_b}
@@ -119,7 +119,7 @@ plots.Panel(look, scale=2, start={"digit": 7}, digit=range(10), way=list(ways))
 #
 # How far do we get without learning? Leave the images as they are. Or recolor them: make each pixel's new color from
 # its old one, everywhere in the same way, a matrix times the three colors plus a shift. That cannot paint waves, and
-# it cannot move ink. What the best recoloring leaves is the bar for a translation.
+# it cannot move ink. The error that the best recoloring leaves is the bar for a translation.
 #
 # ### Exercise 8.1: the best recoloring
 #
@@ -162,7 +162,7 @@ for name, kind, way in (("a to b", test_a, "a_to_b"), ("b to a", test_b, "b_to_a
 # %% [markdown]
 # Least squares is not quite the best for absolute differences. Reweighting the pixels, again and again, gives the
 # last numbers; that takes a while, so they are stored. They were fitted with pairs, to the very test images that they
-# are measured with, so no recoloring of this sort has a smaller error. What we want: **at most half of it.**
+# are measured with, so no recoloring of this sort has a smaller error. What we want: **at most half of them.**
 #
 # ## 2. A discriminator of patches
 #
@@ -174,9 +174,9 @@ for name, kind, way in (("a to b", test_a, "a_to_b"), ("b to a", test_b, "b_to_a
 # That takes few weights, it works for images of any size, and it judges what a translation is mostly about: ink,
 # ground, strokes.
 #
-# How large is a patch? Count back from the output. One number of a layer's output sees as many numbers of its input
-# as the kernel is wide. Two neighbors together see as many and a stride more, three see two strides more. So go from
-# the last layer to the first.
+# How large is a patch? Count back from the output, from the last layer to the first. One number of a layer's output
+# sees `kernel` numbers of the layer's input, side by side. Two neighbors together see `kernel + stride` of them, and
+# three see `kernel + 2 * stride`.
 #
 # ### Exercise 8.2: what a patch discriminator sees
 #
@@ -206,14 +206,15 @@ for halvings in (1, 2, 3, 4):
           f"{judge_of_patches.output_shape[1:3]} patches of a 128 x 128 image")
 
 # %% [markdown]
-# The paper takes 70 pixels, for photos of 256. We take two halvings. Their 34 pixels are more than our images have:
-# of the 7 x 7 logits the middle ones see the whole digit, and those in the corners a part of it. (Their normalization
-# lets something of the rest in, too: a mean and a deviation of each map.)
+# The paper takes 70 pixels, for photos of 256. We take two halvings, which make 7 x 7 logits of our 28 x 28 pixels. A
+# patch of 34 is larger than such an image: the logits in the middle see the whole digit, and those in the corners a
+# part of it. (Their normalization lets something of the rest in, too: a mean and a deviation of each map.)
 #
-# The generators are convolutions, too: two that halve the image, then *residual blocks*, which add what they compute
-# to what they got, and two that double it again. *Instance normalization* follows each but the last: BatchNorm for
-# each image alone. At the border of an image, a convolution needs pixels that are not there. Zeros are usual. They
-# are easy to see, for the network as for us. A mirrored border looks like the rest, and the generators have that:
+# The generators are convolutions, too: two that halve the image, then *residual blocks*, which add what they
+# compute to what they got, and two that double it again. *Instance normalization*, which is BatchNorm over each
+# image alone, follows every convolution but the last. At the border of an image, a convolution needs pixels that
+# are not there. Zeros are usual. They are easy to see, for the network as for us. A mirrored border looks like the
+# rest, and the generators have that:
 
 # %% tags=["picture-border"]
 flat = np.full((1, 28, 28, 1), 0.6)  # an image without any feature
@@ -263,8 +264,10 @@ cycle_loss = exercises.answer("8.3", my_cycle_loss)
 #   images that they see come from a pool of 50 older ones, so that they do not forget old mistakes.
 # - **An identity loss.** A generator that is given an image of the kind it makes should leave it as it is. That keeps
 #   colors where nothing else does, in paintings for instance. Ours is off: for digits it does not help (section 8);
-#   with photos our networks went wrong without it (section 10). The paper gives the cycle loss a weight of 10, which
-#   is 5 here, as our games' losses carry a factor of one half. For these digits we take 1.
+#   with photos our networks went wrong without it (section 10).
+#
+# And the weight of the cycle loss: the paper's 10 would be 5 here, as our games' losses carry a factor of one half.
+# For these digits we take 1.
 
 # %%
 def new_cycle(steps=EPOCHS * STEPS, cycle_weight=CYCLE_WEIGHT):
@@ -310,12 +313,13 @@ print(f"before training: yours {my_loss:.4f}, the course's {course_loss:.4f}")
 # The learning rate stays as it is for the first half, then it falls in a straight line to 0, as in the paper. (All
 # settings were chosen with the truth at hand. Whoever translates horses must choose by eye.)
 #
-# **Prediction 8.a.** No loss says that a 7 should stay a 7. A 7 that becomes a good-looking 2 satisfies the
-# discriminator, and if the way back makes it the same 7 again, the cycle loss as well. What will happen?
+# **Prediction 8.a.** In the pictures above a 7 stays a 7. But no loss says that it should: a 7 that becomes a
+# good-looking 2 satisfies the discriminator, and if the way back makes it the same 7 again, the cycle loss as well.
+# Trained several times, each time from other random weights, what do such networks make of the digits?
 #
-# - a: nearly all digits stay what they are
-# - b: each digit turns into another: all sevens into twos, say, and all twos into nines
-# - c: they turn into random ones, and one in ten is right by chance
+# - a: nearly all stay what they are, each time
+# - b: each turns into another, in one training all sevens into twos, say, and in the next into nines
+# - c: in some trainings random ones, of which one in ten is right by chance
 
 # %%
 # BEGIN SOLUTION
@@ -343,7 +347,7 @@ grid.film(scale=3)
 # *A film of the same three rows, the first of which stands still. The others begin as colored noise; then there are
 # digits, in patchy ink at first.*
 #
-# After one epoch, 300 steps, there are ink, ground and leaning. Watch what the others still mend.
+# After one epoch, 300 steps, there are ink, ground and leaning. Watch what the later epochs still mend.
 #
 # ## 5. Held against the truth
 #
@@ -434,12 +438,12 @@ exercises.check("8.a", prediction)
 # %% [markdown]
 # *Rows 1 to 3: gray digits, what became of them, the truth. Rows 4 to 6: the other way round.*
 #
-# **Nearly all digits stay what they are, and the CycleGAN has learned to translate**: to color, to paint waves, and
-# to lean, without a pair. The pixel errors are {{error_there:.3f}} and {{error_back:.3f}}, {{share_there:.0%}} and
-# {{share_back:.0%}} of the best recoloring's. {{kept_there:.1%}} and {{kept_back:.1%}} of the digits are kept; of the
-# true translations the classifiers read {{truth_kept_there:.1%}} and {{truth_kept_back:.1%}} right. The distances
-# show that it is not perfect: on the way to gray {{distance_back:.1f}}, where the true translations have
-# {{truth_distance_back:.1f}}.
+# **Nearly all digits stay what they are** (those of section 8, of other random weights, do, too), **and the
+# CycleGAN has learned to translate**: to color, to paint waves, and to lean, without a pair. The pixel errors are
+# {{error_there:.3f}} and {{error_back:.3f}}, {{share_there:.0%}} and {{share_back:.0%}} of the best recoloring's.
+# {{kept_there:.1%}} and {{kept_back:.1%}} of the digits are kept; of the true translations the classifiers read
+# {{truth_kept_there:.1%}} and {{truth_kept_back:.1%}} right. The distances show that it is not perfect: on the way
+# to gray {{distance_back:.1f}}, where the true translations have {{truth_distance_back:.1f}}.
 #
 # (The sizes of the distances for color and gray cannot be compared with each other: they are measured with two
 # classifiers.)
@@ -462,11 +466,12 @@ axes[1].set(xlabel="epoch", ylim=0, title="Cycle loss, both halves together");
 # *Left: at the end the discriminators' curve is below its dotted line, and the generators' above theirs. Right: a
 # curve that falls steeply at first, and then slowly.*
 #
-# The left side shows the games only, without the cycle loss. Least squares games are drawn at other values than
-# lesson 01's. If a discriminator says 0.5 to everything, its loss is 0.25 and the generator's 0.125; there are two
-# games, so the dotted lines are at 0.5 and 0.25. At the end of this run the losses were {{d_loss:.2f}} and {{g_loss:.2f}}: the
-# discriminators still tell some patches apart, and that is healthy. (With losses of 0 for them and 1 for the
-# generators they would have won.) As ever, these curves do not say how good the images are.
+# The left side shows the games only, without the cycle loss. In least squares games a draw has other losses than in
+# lesson 01's; the dotted lines show them. If a discriminator says 0.5 to everything, its loss is 0.25 and the
+# generator's 0.125; there are two games, so the dotted lines are at 0.5 and 0.25. At the end of this run the losses
+# were {{d_loss:.2f}} and {{g_loss:.2f}}: the discriminators still tell some patches apart, and that is healthy.
+# (With losses of 0 for them and 1 for the generators they would have won.) As ever, these curves do not say how
+# good the images are.
 #
 # The cycle loss fell to {{cycle_end:.2f}} for both halves together, the last part of it while the learning rate fell.
 # It does not say how good the translation is, either. Two generators that do nothing have a cycle loss of 0. So read
@@ -478,9 +483,9 @@ axes[1].set(xlabel="epoch", ylim=0, title="Cycle loss, both halves together");
 #
 # ### Exercise 8.4: consistent, and wrong
 #
-# **Write it.** `classes` is how many digits there are. Return two lists of so many numbers, `there` and `back`: the
-# digit k becomes `there[k]` on the way there, and `back[k]` on the way back. Each digit should come out once, none
-# should stay what it is, and after there and back each should be what it was.
+# **Write it.** `classes` is how many digits there are. Return two lists of that length, `there` and `back`: a digit k
+# of kind a becomes the digit `there[k]` of kind b, and a digit j of kind b becomes `back[j]` of kind a. Each digit
+# should come out once, none should stay what it is, and after there and back each should be what it was.
 
 # %% exercise="8.4"
 def my_wrong_pair(classes):
@@ -576,12 +581,12 @@ plots.image_grid(np.concatenate([np.broadcast_to(r, (10, *r.shape[1:3], 3)) for 
 # ## 8. What is each part worth?
 #
 # A stored study, `benchmarks/translation.py`, trains for the same {{study_steps:,}} steps with three seeds, and
-# changes one thing at a time, but for U-Nets and pairs, which have learning rates of their own. *U-Nets* are other
+# changes one thing at a time. (U-Nets and pairs have learning rates of their own, too.) *U-Nets* are other
 # generators: they hand each layer's output across to the layer of the same size on the way back up (Ronneberger et
-# al. 2015). *With pairs* has the same networks, but no cycle: training images come with their partners (38,400 pairs
-# are seen), and the generator pays for the difference from it, fifty times (the better of two weights that were
-# tried), and for what the discriminator says. (*pix2pix*, Isola et al. 2017, is much like that, but its discriminator
-# sees the input, too.)
+# al. 2015). *With pairs* has the same networks, but no cycle: training images come with their partners (38,400
+# pairs are seen). The generator pays fifty times its pixel error (the better of two weights that were tried), and
+# its cost in the game against the discriminator. (*pix2pix*, Isola et al. 2017, is much like that, but its
+# discriminator sees the input, too.)
 
 # %%
 words = {
@@ -613,13 +618,14 @@ for way, name in words.items():
           f"{both(way, 'cycle', '.3f'):>32}")
 
 # %% [markdown]
-# *Test images, a to b / b to a: means and standard errors of three seeds.*
+# *Test images, a to b / b to a: means and standard errors of three seeds.* Where one number is given below, it is the
+# mean of both directions.
 #
 # - **Without the cycle loss the digits are lost.** {{study_kept_no_cycle:.0%}} are kept, which is chance, and the
 #   images are not good either: the distance is {{study_distance_no_cycle:.1f}} on the way to gray, instead of
 #   {{study_distance_lesson:.1f}}. (The settings were chosen for training with it.)
 # - **The identity loss** does not help here: with it the error is {{study_share_identity:.0f}}% of a recoloring's,
-#   and {{study_share_lesson:.0f}}% without it (means of both directions).
+#   and {{study_share_lesson:.0f}}% without it.
 # - **The pool** does not help either: without it the error is {{study_share_no_pool:.0f}}%, smaller for each of the
 #   seeds. But with batches of 16 the 50 images in it are only some six steps old; in the paper, whose batches hold
 #   one image, they are about a hundred steps old.
@@ -636,10 +642,9 @@ for way, name in words.items():
 #
 # ## 9. What is a pair worth?
 #
-# The study's networks saw 38,400 pairs. How few would have been enough? The test images of kind b have partners, too,
-# and none of them is a test image of kind a. So they are 5,000 pairs that we can learn from, and the test images of
-# kind a can judge. The generator below learns from the first `count` of them. It has no discriminator, only the pixel
-# error.
+# The study's networks saw 38,400 pairs. How few would have been enough? The test images of kind b have partners,
+# too: 5,000 pairs that we can learn from. No digit in them is among the test images of kind a, so these can judge.
+# The generator below learns from the first `count` of them. It has no discriminator, only the pixel error.
 
 # %%
 def learn_from_pairs(count):
@@ -672,7 +677,7 @@ print(f"no pair, CycleGAN: error {by_cycle['error']:.3f}, kept {by_cycle['kept']
 #
 # **Find out** how many pairs it takes for a smaller pixel error than our CycleGAN's. Close in on the number: hand in
 # a list of results, one of a count that is enough, and one of a count that is not, but is at least half as large.
-# More of them do no harm. (A try takes well under a minute.)
+# More of them do no harm, nor do those in `few`. (A try takes well under a minute.)
 
 # %% exercise="8.5"
 # BEGIN SOLUTION
@@ -696,19 +701,19 @@ exercises.check("8.5", (by_cycle, tried))
 # The same for real: the photos of Zhu et al., 1,067 of horses and 1,334 of zebras. Nobody knows the truth here. The
 # photos may be used for research only, so none are stored in this notebook. With `PHOTOS = "horse2zebra"` at the top,
 # the cells below download them (about 110 MB) and train for some minutes on a CPU, for 128 x 128 pixels, while you
-# watch six horses. The generators are U-Nets, whose steps are cheap: stripes need no strokes moved.
+# watch six horses. The generators are U-Nets, whose steps are cheap: for stripes no stroke has to move.
 #
-# What to expect, `benchmarks/horse2zebra.py` measured in one training of {{photo_minutes:.0f}} minutes. A classifier
-# that was trained on real photos, and errs, too, reads {{photo_as_zebra:.1%}} of the translated horses as zebras (of
-# real horses {{photo_real_horse:.1%}}), and {{photo_as_horse:.1%}} of the translated zebras as horses (of real zebras
-# {{photo_real_zebra:.1%}}). Fewer than half pass, but it took minutes.
+# What to expect was measured by `benchmarks/horse2zebra.py`, in one training of {{photo_minutes:.0f}} minutes. A
+# classifier that was trained on real photos, and errs, too, reads {{photo_as_zebra:.1%}} of the translated horses
+# as zebras (of real horses {{photo_real_horse:.1%}}), and {{photo_as_horse:.1%}} of the translated zebras as horses
+# (of real zebras {{photo_real_zebra:.1%}}). Fewer than half pass, but it took minutes.
 #
-# Here the identity loss is on. Without it, the same networks took another way: they learned to make *negatives*, dark
-# for light. After {{photo_negative_steps:.0f}} steps, photos of horses and their translations had a correlation of
-# {{photo_negative:.2f}}; with the identity loss it is {{photo_positive:.2f}} after {{photo_steps:,}} steps. (So
-# photos change little there, which is safe, and may be a reason why not more of them pass.) The cycle loss has nothing
-# against exact negatives: the negative of a negative is the photo. To that loss it is as good as section 7's wrong
-# pair, and nobody had to build it.
+# Here the identity loss is on. Without it, the same networks took another way: they learned to make *negatives*,
+# dark for light. After {{photo_negative_steps:.0f}} steps, photos of horses and their translations had a
+# correlation of {{photo_negative:.2f}}; with the identity loss it is {{photo_positive:.2f}} after {{photo_steps:,}}
+# steps. (So photos change little there, which is safe, and may be a reason why not more of them pass.) The cycle
+# loss has nothing against exact negatives: the negative of a negative is the photo. To that loss it is as good as
+# section 7's wrong pair, and nobody had to build it.
 #
 # `FOR_A_GPU` is close to what the authors published: photos of 256 x 256 pixels, residual blocks, 200 epochs of 1,334
 # steps. Set `recipe = FOR_A_GPU` to use it. (It is untested: it would take weeks on a CPU.)
