@@ -105,6 +105,12 @@ def functional_generator(latent_dim):
     return keras.Model(latents, layers.Activation("tanh")(x))
 
 
+def linear_generator(latent_dim):
+    """The usual form, but without a ReLU."""
+    found = generator()(latent_dim).layers
+    return network_of(*(layer for layer in found if not isinstance(layer, layers.ReLU)))(latent_dim)
+
+
 def dense_generator(latent_dim):
     return models.mlp_generator(latent_dim)
 
@@ -199,6 +205,16 @@ WRONG = {
         (network_of(*begin(), input_dim=7), "keras.Input((latent_dim,))"),
         (network_of(*begin()), "From 7 x 7"),
         (dense_generator, "let Conv2DTranspose double"),
+        (linear_generator, "ReLU() follows each"),
+        (
+            network_of(
+                *begin(28, 1),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.Conv2D(1, 3, padding="same", activation="tanh"),
+            ),
+            "double the side, twice",
+        ),
         (lambda latent_dim: np.zeros((28, 28, 1)), "three stages"),
         (lambda latent_dim: keras.Sequential(begin()), "Begin the list"),
         (lambda latent_dim: keras.Sequential(), "Begin the list"),

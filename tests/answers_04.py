@@ -7,8 +7,13 @@ from gan_course.exercises import lesson04
 
 
 def by_complex_numbers(modes, radius):
-    turn = np.exp(2j * np.pi * (np.arange(modes) + 0.3) / modes)  # turned a little
+    turn = np.exp(-2j * np.pi * np.arange(modes) / modes)  # clockwise
     return radius * np.array([turn.real, turn.imag]).T
+
+
+def turned(modes, radius):
+    angles = 2 * np.pi * (np.arange(modes) + 0.5) / modes
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def by_package(samples, centers, std):
@@ -66,6 +71,7 @@ WRONG = {
         (lesson04._closed_twice, "two of the angles are one"),
         (lambda modes, radius: lesson04._ring(modes, 1.0) * radius**2, "cos(angle)"),
         (lambda modes, radius: lesson04._ring(2 * modes, radius)[:modes], "a turn divided by"),
+        (turned, "Keep the angle 0"),
         (lambda modes, radius: lesson04._ring(modes, radius).T, "Print the angles"),
     ],
     "4.2": [

@@ -418,8 +418,8 @@ _DIAGNOSES = {
     ),
     "B": (
         "healthy",
-        "In B both losses stay near their dotted lines and the accuracy between 0.5 "
-        "and 0.9: each keeps up with the other.",
+        "In B, after the first epochs, the losses come back near their dotted lines and the "
+        "accuracy is between 0.5 and 0.9: each keeps up with the other.",
     ),
     "C": (
         "too_high",

@@ -49,7 +49,7 @@ prediction(
     why="Adam's usual momentum averages over ten steps, and the opponent is another one by then. "
     "The paper found 0.9 unstable, and here all three runs end about ten times as far away.",
     others={
-        "a": "Not in every run: two learn nearly as well without it, and one falls apart.",
+        "a": "Not in every run: one falls apart without it, but two end only half as far again.",
         "b": "A kernel of 3 overlaps unevenly, but the convolution after it can even that out.",
         "d": "A hidden layer doubles the number of weights, and hardly changes the distance.",
     },
@@ -292,6 +292,7 @@ def judge_generator(answer):
         )
     found = list(network._flatten_layers(include_self=False))
     _judge_convolutions(found)
+    _judge_activations(network)
     latents = np.random.default_rng(0).normal(size=(16, 24)).astype("float32")
     images = np.asarray(network(1000 * latents, training=False))
     if not np.abs(images).max() <= 1:  # or not a number
@@ -310,13 +311,32 @@ def judge_generator(answer):
     return f"A generator of {network.count_params():,} weights, whose stamps overlap evenly."
 
 
+def _judge_activations(network):
+    """Before the last activation, the middle of two inputs must not always give the middle."""
+    ends = np.random.default_rng(1).normal(size=(2, 16, 24)).astype("float32")
+    first, last, middle = (
+        np.arctanh(np.clip(network(each, training=False), -0.999, 0.999))
+        for each in (*ends, ends.mean(axis=0))
+    )
+    if np.abs((first + last) / 2 - middle).max() < 1e-3 * np.abs(first).max():
+        raise NotYet(
+            "All layers before the last activation are together no more than one linear layer.",
+            hint="layers.ReLU() follows each BatchNormalization.",
+        )
+
+
 def _judge_convolutions(found):
-    """Something must convolve, and no transposed convolution may overlap unevenly."""
+    """Maps must grow in it, and no transposed convolution may overlap unevenly."""
     kinds = (layers.Conv2D, layers.Conv2DTranspose, layers.SeparableConv2D)
     if not any(isinstance(layer, kinds) for layer in found):
         raise NotYet(
             "There is no convolution in it.",
             hint="After Dense and Reshape to a small map, let Conv2DTranspose double its side.",
+        )
+    if not any(isinstance(layer, (layers.Conv2DTranspose, layers.UpSampling2D)) for layer in found):
+        raise NotYet(
+            "No map grows in it.",
+            hint="Reshape to 7 x 7, and let a Conv2DTranspose double the side, twice.",
         )
     for layer in found:
         if isinstance(layer, layers.Conv2DTranspose):

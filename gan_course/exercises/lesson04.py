@@ -24,7 +24,8 @@ prediction(
     "deviations. That none of 2,500 lies farther out has a probability of 1e-12: these are "
     "narrower.",
     others={
-        "a": "Real samples have 98.9 %. What has more differs from them.",
+        "a": "Real samples have 98.9 % on average, and all of 2,500 is far beyond chance. What has "
+        "more differs from them.",
         "c": "Among 2,500 real samples about 28 lie farther out, give or take 5. None would be no "
         "accident.",
     },
@@ -45,10 +46,11 @@ prediction(
     "which cure leaves the picture sharp",
     right="b",
     why="It only tells the discriminator what it could not see; a sample that is far from its mode "
-    "still looks false. A pack of four with one sample that is off still looks mostly real.",
+    "still looks false. A pack of four gets one answer for four samples: harder to learn for a "
+    "discriminator that learns as slowly as this one.",
     others={
-        "a": "With four samples in a pack, one that is off is only a part of what is judged. Most "
-        "samples lie between the modes here.",
+        "a": "A pack of four gets one answer for four samples, which a slow discriminator learns "
+        "late. Most samples lie between the modes here.",
         "c": "Both bring the modes back. But look at how many samples lie between them.",
     },
 )
@@ -121,6 +123,14 @@ def judge_ring(answer):
                 expected,
                 f"angles between neighbors from {gaps.min():.1f} to {gaps.max():.1f} degrees",
                 f"Each step is a turn divided by {modes}.",
+            )
+        off = np.linalg.norm(came[:, None] - _ring(modes, radius), axis=-1).min(axis=0).max()
+        if off > 1e-4:
+            raise NotYet(
+                f"The ring has been turned {where}.",
+                f"a center at the angle 0, the place ({radius:g}, 0), as in the broken ring",
+                f"the nearest one is {off:.3g} away",
+                "Keep the angle 0, and leave out its second copy, at the end of the turn.",
             )
     return "Eight modes that are eight."
 
@@ -280,7 +290,7 @@ def judge_pack(answer):
     "mend a collapsed run",
     solution=None,
     hints=(
-        "Begin with the balance: which of the two players learns ten times as fast?",
+        "Begin with the balance: which of the two players learns a hundred times as fast?",
         "Then let the discriminator see more than one sample.",
         "mended = rescue(rate=1e-3, d_rate=1e-3, pack=2)",
     ),

@@ -27,7 +27,8 @@ prediction(
     others={
         "b": "No loss has anything against it. But to draw another digit in its place, a network "
         "must recognize the digit first, and these learn something simpler sooner.",
-        "c": "The way back must find the same digit again. From a random one, nothing can.",
+        "c": "The way back must find the same digit again, and a random one does not tell which it "
+        "was, unless that is hidden in it.",
     },
 )
 prediction(

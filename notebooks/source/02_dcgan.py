@@ -455,12 +455,12 @@ plots.loss_curves(history, "The discriminator has a lead that gets smaller, and 
 #
 # ### How good, and how fast?
 #
-# The *Fréchet distance* (FID) says how far generated images are from real ones in the eyes of a small
-# classifier. Lower is better. It compares the two sets as wholes: digits that are too much alike cost as
-# much as ugly ones. Even perfect samples would not score 0, since {{count:,}} images are an
-# estimate only; what they would score is the *floor*. (Papers mostly use another, larger classifier:
-# their numbers are on another scale.) For comparison, lesson 01's networks get as many seconds, with the
-# settings of that lesson (`StopAfter` looks at the clock every hundred steps):
+# The *Fréchet distance* (FID, if measured with the Inception network of most papers) says how far generated images
+# are from real ones in the eyes of a small classifier. Lower is better. It compares the two sets as wholes: digits
+# that are too much alike cost as much as ugly ones. Even perfect samples would not score 0, since {{count:,}}
+# images are an estimate only; what they would score is the *floor*. (Papers mostly use another, larger classifier:
+# their numbers are on another scale.) For comparison, lesson 01's networks get as many seconds, with the settings
+# of that lesson (`StopAfter` looks at the clock every hundred steps):
 
 # %%
 class StopAfter(keras.callbacks.Callback):
@@ -565,7 +565,7 @@ axes.legend();
 # small? In the study below each row is this lesson's recipe with **one** change, trained for {{steps:,}}
 # steps, half of what you did above (`benchmarks/guidelines.py`).
 #
-# **Prediction 2.c.** Which of these changes does the most harm in *every* one of three runs?
+# **Prediction 2.c.** Which of these changes makes *each* of three runs several times worse?
 #
 # - a: no BatchNorm in the generator
 # - b: kernels of 3 in the generator's transposed convolutions
@@ -613,8 +613,8 @@ exercises.check("2.c", prediction)
 # - **What hurts somewhat.** No BatchNorm in the discriminator, or a layer less in it, twice; LeakyReLU in the
 #   generator by two thirds, and a layer less there by a half.
 # - **What is a gamble.** Without BatchNorm in the generator two runs are half as far again as the recipe, and
-#   the third fell apart, farther off than an untrained generator. That seems to be BatchNorm's part: not that
-#   it always makes a run better, but that it keeps it from going wrong.
+#   the third fell apart, farther off than an untrained generator. So BatchNorm does two things here: each run is
+#   better with it, and none goes wrong.
 # - **What makes no clear difference here.** Upsampling, kernels of 3 or 5, a hidden layer, BatchNorm on the first
 #   layer. Alternating steps do at least as well as simultaneous ones, and take nearly half as long again.
 # - **What does better.** Max pooling in the discriminator, whose convolutions then see the full size. But its

@@ -242,8 +242,8 @@ print(f"mean distance from the formula: {', '.join(f'{gap:.3f}' for gap in gaps)
 # the ends, where hardly any samples are: upwards on the left, and downwards on the right if there is a 0.1.*
 #
 # The best discriminator for smoothed labels answers between $b$ and $a$. The logits it needs lie between
-# $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2, where the label 1 asks for an infinite
-# one. (A network may overshoot.)
+# $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2, while the labels 1 and 0 set no bound: there
+# the best logit is the logarithm of how many times as dense real samples are. (A network may overshoot.)
 #
 # ## 2. Labels above 1
 #
@@ -621,9 +621,9 @@ for kind, found in asked.items():
 
 # %% [markdown]
 # Told in beliefs, one-sided smoothing does not make the discriminator less sure of its training images:
-# {{believed_one_sided:.0%}} instead of {{believed_plain:.0%}}, and {{believed_two_sided:.0%}} with two-sided smoothing.
-# Smoothed labels change the unit of an answer. They also lower the bar: for a belief of 95% an answer of 0.855
-# is now enough, and any answer above 0.9 counts as full belief. With noise it is {{believed_noisy:.0%}}.
+# {{believed_one_sided:.0%}} instead of {{believed_plain:.0%}}, and {{believed_two_sided:.0%}} with two-sided
+# smoothing. Smoothed labels change the unit of an answer. They also lower the bar: for a belief of 95% an answer of
+# 0.855 is now enough, and any answer above 0.9 counts as full belief. With noise it is {{believed_noisy:.0%}}.
 #
 # But that is one run. The same recipe was trained beforehand with three seeds, and with all 60,000 images, too
 # (`benchmarks/smoothing.py`). That study is stored; its first seed is the run above, on the same kind of machine.
@@ -660,10 +660,10 @@ for kind in KINDS:
 #
 # ### Rightly so?
 #
-# A judge is *calibrated* if, of all images that it gives 0.8, eight in ten are real. The **expected
-# calibration error** (Guo et al. 2017) sorts the answers into ten bins of equal width. In each it takes the
-# distance between the mean answer and the share of images that are real, and it averages these, each bin
-# weighted with the number of answers in it.
+# A judge is *calibrated* if, of all images that it gives 0.8, eight in ten are real. The **expected calibration
+# error** (Naeini et al. 2015; Guo et al. 2017 used it for neural networks) sorts the answers into ten bins of equal
+# width. In each it takes the distance between the mean answer and the share of images that are real, and it
+# averages these, each bin weighted with the number of answers in it.
 #
 # ### Exercise 3.5: the calibration error
 #
@@ -790,7 +790,8 @@ for name in rivals:
 #   ways).
 # - **It does not cure overfitting.** A discriminator that has learned its images by heart still does not know
 #   others. More images do: with 60,000 of them and plain labels it calls {{study_train_all:.0%}} of the training
-#   images real, and {{study_held_out_all:.0%}} of unseen ones. (Augmentation, which is not tried here, is another way.)
+#   images real, and {{study_held_out_all:.0%}} of unseen ones. (Augmentation, which is not tried here, is another
+#   way.)
 # - **It gives a generator no more slope, by the formula.** For the best discriminator one-sided smoothing leaves the
 #   slope as it is; smoothing both sides, and noise, make it smaller. With networks the seeds differ.
 # - **It made no better digits here**, neither with 500 images nor with 60,000.
@@ -883,6 +884,8 @@ exercises.compare_results(
 #   GANs*, 2016, [arXiv:1606.03498](https://arxiv.org/abs/1606.03498): one-sided label smoothing, section 3.4.
 # - C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, *Rethinking the Inception Architecture for
 #   Computer Vision*, 2015, [arXiv:1512.00567](https://arxiv.org/abs/1512.00567): smoothing for classifiers.
+# - M. Naeini, G. Cooper, M. Hauskrecht, *Obtaining Well Calibrated Probabilities Using Bayesian Binning*, AAAI 2015:
+#   the calibration error.
 # - C. Guo, G. Pleiss, Y. Sun, K. Weinberger, *On Calibration of Modern Neural Networks*, 2017,
 #   [arXiv:1706.04599](https://arxiv.org/abs/1706.04599): the calibration error.
 

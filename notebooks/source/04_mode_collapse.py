@@ -22,9 +22,9 @@
 # - not be fooled by a count.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores. In it the plain GAN ended with {{none_modes:.1f}} of
-# eight modes, as a mean of three seeds: most of its samples lay beside all of them. Of nine changes, {{all_modes:.0f}}
-# brought back all eight with every seed. Two well-known penalties did not help there. At rates of their own they are
-# among the best.
+# eight modes, as a mean of three seeds: most of its samples lay beside all of them. Of nine changes,
+# {{all_modes:.0f}} brought back all eight with every seed. Two well-known penalties did not help there. At rates of
+# their own they are among the best.
 #
 # ![Five pictures of a ring of eight crosses with orange points](attachment:outcome.png)
 #
@@ -81,9 +81,9 @@ SEEDS = runtime.budget(full=(0, 1, 2), fast=(0,))
 #
 # Three generators come with the course: one network at three times of a training like that of section 5. The upper
 # row is from after 500 steps with equal learning rates. Then the generator's was made two hundred times the
-# discriminator's, and the other rows are from 100 and 360 steps later. All rows are of the same twelve latent vectors,
-# on a path along the sphere of lesson 02. Move the slider for other paths: does the last row ever become another
-# figure?
+# discriminator's, and the other rows are from 100 and 360 steps later. All rows are of the same twelve latent
+# vectors, on a path along the sphere of lesson 02. Move the slider for other paths: does the last row ever become
+# another figure?
 
 # %%
 stages = [models.pretrained("collapse_mnist", steps) for steps in (500, 600, 860)]
@@ -104,8 +104,8 @@ plots.Panel(draw_path, scale=2, start={"path": 5}, path=range(20))
 # times the same slanted figure.* (The slider needs a running kernel; without one you see a single path.)
 #
 # On none of the twenty paths does the figure become another one. A few pixels at its edge come and go, and that is
-# all: the last generator nearly ignores its input. Now look at the numbers. They are Fréchet distances to real digits,
-# the subject of lesson 06; smaller is better.
+# all: the last generator nearly ignores its input. Now look at the numbers. They are Fréchet distances to real
+# digits, the subject of lesson 06; smaller is better.
 
 # %%
 for steps, stage in models.pretrained_card("collapse_mnist")["stages"].items():
@@ -187,7 +187,8 @@ print(f"real points: {modes} modes, {quality:.1%} of high quality")
 
 # %% [markdown]
 # Even real points are not all of high quality. In two dimensions $1 - e^{-9/2} = 98.9\,\%$ of a normal
-# distribution lie within three standard deviations.
+# distribution lie within three standard deviations. (The 1,000 above came out a little
+# higher, by chance: of so many the share varies by 0.3 points.)
 #
 # **Prediction 4.a.** A generator captures all eight modes, and all of 2,500 samples are of high quality. How
 # good is that generator?
@@ -361,7 +362,8 @@ right.set(xlabel="step", ylabel="mode", title="Where the samples are: black is a
 # Others change the generator's loss:
 #
 # - *Unrolling* (Metz et al. 2017): the loss is that against the discriminator as it will be, a few steps on. A
-#   place that will be found out by then is not worth going to.
+#   place that will be found out by then is not worth going to. (As in the paper it is a zero-sum game then: the
+#   generator makes the discriminator's whole loss large, instead of $-\log D$ small.)
 # - *Mode seeking* (Mao et al. 2019): the loss grows if different latent vectors give samples that are much alike.
 #   The number behind it is the weight of that.
 #
@@ -469,13 +471,15 @@ exercises.check("4.c", prediction)
 # - **Whatever compares samples brings modes back**: packs (those of four lost two modes with one seed), both layers,
 #   and mode seeking.
 # - **So does unrolling**, which compares nothing. It is slow: each step of the generator holds five of the
-#   discriminator, and the way back through them. So is minibatch discrimination, which compares each sample with each.
-#   The others take about a third of their time.
+#   discriminator, and the way back through them. So is minibatch discrimination, which compares each sample with
+#   each. The others take about a third of their time.
 # - **Equal learning rates do, too**, at no cost. They come first; a cure is for what is left.
 # - **R1 and R2 do not help here.** They make the discriminator flatter, and it was too slow already; that may be
 #   why. (Lesson 05 gives them their own rates.)
-# - **A cure has a price.** With packs of four only {{pack4_quality:.0%}} of the samples are of high quality. One in a
-#   pack may be off, and most of the pack still looks real.
+# - **A cure has a price.** With packs of four only {{pack4_quality:.0%}} of the samples are of high quality. In
+#   theory that need not be: the best discriminator of packs adds up the logits of the best one for single samples,
+#   and is as strict with each as before. But this one learns slowly, and has to learn it for four points at once,
+#   from one answer for all four; that may be why.
 # - **Each number sees something else.** With packs of four the reverse KL is small, because samples between the
 #   modes are counted for the nearest one.
 #
@@ -650,9 +654,8 @@ print(" ".join(f"{name[:4]:>4}" for name in digits.class_names))
 healthy, gone = describe(before), describe(after)
 
 # %% [markdown]
-# Look at the first line: **a partial collapse.** Each class should have about 10 %. The rarest has
-# {{rarest:.1%}}, and that was a run with equal rates, after 500 steps, which seemed to go well. Had you seen it in the
-# first frame?
+# Look at the first line: **a partial collapse.** Each class should have about 10 %. The rarest has {{rarest:.1%}},
+# and that was a run with equal rates, after 500 steps, which seemed to go well. Had you seen it in the first frame?
 #
 # The second line says that nearly all images are of one class. But is that figure a digit at all? **A count can be
 # fooled.** The classifier knows ten classes and nothing else. It must call everything one of them, even noise and
@@ -682,7 +685,8 @@ plots.image_grid(rows, "before; collapsed; the same rates with minibatch discrim
 
 # %% [markdown]
 # *Three rows of twenty. Rough digits; twenty times the same figure; several kinds of digits.* A discriminator that
-# sees the others of a batch notices equal images at once, however slowly it learns. With it the change of rates
+# sees the others of a batch can notice equal images, here even when it learns so much more slowly. (It had the steps
+# before, at equal rates, to learn how.) With it the change of rates
 # took the distance from {{fresh_distance:.0f}} to {{kept_distance:.0f}}; without it, from {{before_distance:.0f}} to
 # {{gone_distance:.0f}}. (One seed each.)
 #

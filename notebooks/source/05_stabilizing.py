@@ -730,7 +730,7 @@ axes.set_title("The same networks and seconds: the further left, the better");
 # - **Taking turns may pay.** The plain game in simultaneous steps, as in lesson 02, makes more steps in the
 #   same time, but ends at {{simultaneous:.1f}}. (The ranges of the two just touch.)
 # - **Two learning rates** did best with the slower discriminator, and no better than one rate:
-#   {{two_rates:.1f}}. The paper's advice is a faster one.
+#   {{two_rates:.1f}}. The paper's theory asks for a faster one.
 # - **At its best settings nothing fell apart.** Not one of these {{final_runs:.0f}} runs ended above 36, the
 #   distance of blurred digits in lesson 06. But the settings were chosen for that: in the grid above,
 #   {{grid_above:.0f}} of {{grid_runs:.0f}} runs did, half of them with weight clipping. The worst,
@@ -881,8 +881,8 @@ for what, found in changed.items():
 #
 # And what this lesson does not show: how these methods differ after hours, or on large images. R1 and weight
 # averaging are what StyleGAN trained with, for days. The paper on the relativistic game with R1 and R2 (Huang
-# et al. 2024) reports that R1 alone diverges on a hard mixture, of 1,000 kinds of images. Lesson 04 comes back
-# to that.
+# et al. 2024) reports that R1 alone diverges on a hard mixture, of 1,000 kinds of images. With
+# lesson 04's small networks R1 alone did not diverge, but its seeds differed most.
 #
 # ## What you should have seen
 

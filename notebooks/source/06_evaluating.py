@@ -103,9 +103,9 @@ plots.Panel(draw_rows, scale=2, start={"steps": 3_000},
             rows=("mixed", "real ones first"), steps=list(stages))
 
 # %% [markdown]
-# *Six rows of digits. Most can be read, some cannot, and here and there is a gray speck near an edge.* (Sliders need a
-# running kernel; without one, read `mixed`: 0, 1 and 2 are real. Without MNIST you see the embedded digits, whose
-# coarseness gives them away.)
+# *Six rows of digits. Most can be read, some cannot, and here and there is a gray speck near an edge.* (Sliders
+# need a running kernel; without one, read `mixed`: 0, 1 and 2 are real. Without MNIST you see the embedded digits,
+# whose coarseness gives them away.)
 
 # %%
 for steps, stage in models.pretrained_card("dcgan_mnist")["stages"].items():
@@ -634,7 +634,9 @@ for name, row in board.items():
     print(f"{name:6}" + "".join(f"{value:9.2f} ± {value.error:4.2f}" for value in row.values()))
 
 # %% [markdown]
-# (The first row are test images: as near to the floor as the errors can tell.)
+# (The first row are test images: as near to the floor as the errors can tell. The inception scores are a little
+# below those of your formula, and cannot be compared with them: the package takes the mean of ten parts of the
+# images, and of fewer images this score is lower.)
 #
 # ### Exercise 6.5: which is which?
 #
