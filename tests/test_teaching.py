@@ -67,10 +67,31 @@ def test_students_get_the_published_notebooks_and_no_solutions(tmp_path):
     assert "00_welcome.ipynb is as published" in done.stdout, done.stderr
 
     (folder / "workbook" / "mine.txt").write_text("mine", encoding="utf-8")
+    others = [folder / name for name in ("notebooks/mine.ipynb", "data/cache/mnist.npy")]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     (folder / "notebooks" / "99_old.ipynb").touch()
-    teaching.export(folder)  # again: renewed, but for what was done in it
+    (folder / "gan_course" / "old.py").touch()
+    teaching.export(folder)  # again: renewed, but for what others put there
     assert (folder / "workbook" / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert all(path.exists() for path in others)
     assert not (folder / "notebooks" / "99_old.ipynb").exists()
+    assert not (folder / "gan_course" / "old.py").exists()
+
+
+def test_a_students_readme_is_renewed_unless_a_teacher_edited_it(tmp_path, monkeypatch, capsys):
+    readme = tmp_path / "student" / "README.md"
+    teaching.export(readme.parent)
+    monkeypatch.setattr(teaching, "README", "# A newer one\n")
+    teaching.export(readme.parent)
+    assert readme.read_text(encoding="utf-8") == "# A newer one\n"
+    readme.write_text("# A newer one\n\nDeadline: Friday\n", encoding="utf-8")
+    capsys.readouterr()
+    monkeypatch.setattr(teaching, "README", "# The newest\n")
+    teaching.export(readme.parent)
+    assert "Friday" in readme.read_text(encoding="utf-8")
+    assert "README.md has been edited, and stays as it is" in capsys.readouterr().out
 
 
 def test_students_notebooks_open_on_colab_where_their_folder_is_published(tmp_path, capsys):
@@ -186,7 +207,7 @@ def test_no_submission_stops_the_grading_of_others(tmp_path, monkeypatch, capsys
     found_in = [path for _, path in teaching.submissions(tmp_path)[0]]
     monkeypatch.setattr(teaching.Grader, "run", run)
     assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
-    first, second = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8", newline=""))
+    first, second = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8-sig", newline=""))
     assert first["verdict"] == "error" and "MemoryError: no room" in first["message"]
     assert second["verdict"] == "wrong" and second["message"] == "\\x1b[2J said \\ud800"
 
@@ -196,7 +217,7 @@ def test_names_that_are_no_text_are_written_with_escapes(tmp_path, capsys):
     for name in (b"\xff", b"\n\x1b[2J", b"\r=1"):
         write(tmp_path / os.fsdecode(name) / "00.ipynb", {"cells": []})
     assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
-    rows = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8", newline=""))
+    rows = csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8-sig", newline=""))
     names = ["\\n\\x1b[2J", "\\r=1", "\\udcff"]
     assert [row["student"] for row in rows] == names
     out = capsys.readouterr().out
@@ -205,6 +226,8 @@ def test_names_that_are_no_text_are_written_with_escapes(tmp_path, capsys):
 
 def test_students_are_told_apart_by_folder_or_file(tmp_path):
     for name in ("b.ipynb", "ann/01.ipynb", "ann/workbook/02.ipynb", "ann/workbook/backup/x.ipynb"):
+        write(tmp_path / name, {})
+    for name in ("__MACOSX/ann/._01.ipynb", "ann/._01.ipynb"):  # of a zip archive made on a Mac
         write(tmp_path / name, {})
     write(tmp_path / "ann" / ".ipynb_checkpoints" / "01.ipynb", {})
     found = [(student, path.name) for student, path in teaching.submissions(tmp_path)[0]]
@@ -220,7 +243,7 @@ def test_what_is_no_notebook_is_named(tmp_path, monkeypatch, capsys):
     (folder / "answer.py").touch()
     (folder / "backup").mkdir()
     assert teaching.main(["grade", str(folder), "--csv", str(table)]) == 0
-    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    rows = list(csv.DictReader(table.open(encoding="utf-8-sig")))
     assert [row["student"] for row in rows] == ["ann", "bob", "cem"]
     assert ["No notebook" in row["message"] for row in rows] == [False, True, True]
     bobs = Path("bob", "00_welcome.ipynb.txt")
@@ -237,7 +260,7 @@ def test_an_exercise_in_several_files_counts_once_with_its_best_verdict(
     for name in verdicts:
         write(tmp_path / "ann" / name, {})
     assert teaching.main(["grade", str(tmp_path), "--csv", str(tmp_path / "g.csv")]) == 0
-    assert len(list(csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8")))) == 3
+    assert len(list(csv.DictReader((tmp_path / "g.csv").open(encoding="utf-8-sig")))) == 3
     line = capsys.readouterr().out.partition("\nann")[2].splitlines()[0]
     assert line.split() == ["1", "0", "0", "0", "0", "0"]
 
@@ -266,7 +289,7 @@ def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
     (folder / "cem").mkdir()
     (folder / "cem" / "00_welcome.ipynb").write_text("{", encoding="utf-8")
     assert teaching.main(["grade", str(folder), "--csv", str(table)]) == 0
-    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    rows = list(csv.DictReader(table.open(encoding="utf-8-sig")))
     assert [(row["student"], row["exercise"], row["verdict"]) for row in rows] == [
         ("'=ann", "0.1", "right"),  # as a spreadsheet would take it for a formula
         ("bob", "0.1", "wrong"),
@@ -275,6 +298,11 @@ def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
     assert "subtract 1" in rows[1]["message"]
     out = capsys.readouterr().out
     assert "bob          0      1" in out and str(table) in out
+    assert "of 3 student(s)" in out
+    before = table.read_bytes()
+    empty = write(tmp_path / "other.ipynb", {"cells": []})
+    assert teaching.main(["grade", str(empty), "--csv", str(table)]) == 0
+    assert table.with_name("grades.before.csv").read_bytes() == before
     assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
         "00_welcome.ipynb",
         "00_welcome.ipynb",
@@ -371,6 +399,20 @@ def test_answers_that_end_or_hang_the_process_leave_the_others_their_grades(shor
     assert "15 seconds" in found["1.3"][1]
 
 
+def test_a_slow_cell_of_the_lesson_is_not_charged_to_an_answer(tmp_path):
+    lesson = copy.deepcopy(LESSONS["00"])
+    at = next(i for i, cell in enumerate(lesson.cells) if cell["kind"] == "answer")
+    slow = {"kind": "course", "source": "import time; time.sleep(100)"}
+    later = [cell | {"exercise": "0.2"} for cell in lesson.cells[at:]]
+    lesson.cells, lesson.exercises["0.2"] = [*lesson.cells, slow, *later], lesson.exercises["0.1"]
+    right = "def to_unit_range(pixels):\n    return 2 * pixels / 255 - 1"
+    found = {}
+    grader = teaching.Grader({"00": lesson}, cell_seconds=20, notebook_seconds=300)
+    grader.judge(lesson, {"0.1": [right], "0.2": [right]}, found)
+    assert found["0.1"][0] == "right"
+    assert found["0.2"][0] == "timeout" and "A cell of the lesson itself" in found["0.2"][1]
+
+
 DETACHES = """
 import os, pathlib, time
 if os.fork() == 0:
@@ -389,7 +431,7 @@ def test_a_process_that_detaches_holds_nothing_up_and_is_ended(tmp_path, monkeyp
     monkeypatch.setattr(teaching, "START_SECONDS", 0)
     grader = teaching.Grader(LESSONS, cell_seconds=3, notebook_seconds=60)
     began = time.monotonic()
-    assert grader.run([], {}, deadline=began + 60)[1] == "timeout"
+    assert grader.run([{"kind": "answer"}], {}, deadline=began + 60)[1] == "timeout"
     assert time.monotonic() - began < 30
     with contextlib.suppress(psutil.NoSuchProcess):
         detached = psutil.Process(int(number.read_text(encoding="utf-8")))

@@ -43,7 +43,7 @@ KEPT = (
 )
 VERDICTS = ("right", "wrong", "not answered", "error", "timeout", "by hand")
 BEST_FIRST = ("right", "by hand", "wrong", "error", "timeout", "not answered")
-PASSED_OVER = {".ipynb_checkpoints", "backup"}  # folders
+PASSED_OVER = {".ipynb_checkpoints", "backup", "__MACOSX"}  # folders
 COLUMNS = ("student", "notebook", "exercise", "verdict", "message")
 
 
@@ -56,7 +56,8 @@ class TeachingError(Exception):
 README = """\
 # GAN Course
 
-You need Python 3.11, 3.12 or 3.13, `make`, 6 GB of memory and 4 GB of free disk.
+You need Python 3.11, 3.12 or 3.13, `make`, 6 GB of memory and 4 GB of free disk (10 GB with an
+NVIDIA GPU, for the CUDA libraries).
 
 ```
 make lab        # installs everything the first time, then opens JupyterLab at lesson 00
@@ -64,12 +65,15 @@ make progress   # what you have solved
 make doctor     # what is wrong with this machine, if something is
 ```
 
-On Windows, without `make`:
+On Windows, without `make`, the first two lines install, and the others are its commands:
 
 ```
 py -3.13 -m venv .venv
 .venv\\Scripts\\python -m pip install -r requirements.txt -c constraints.txt
 .venv\\Scripts\\python -m gan_course lab
+.venv\\Scripts\\python -m gan_course progress
+.venv\\Scripts\\python -m gan_course doctor
+.venv\\Scripts\\python -m gan_course reset 1.2
 ```
 
 You work in copies of the notebooks, in `workbook/`. Write each answer into the cell that holds its
@@ -77,7 +81,11 @@ You work in copies of the notebooks, in `workbook/`. Write each answer into the 
 `workbook/01_vanilla_gan.ipynb` for lesson 01. `make reset EXERCISE=1.2` puts an exercise back as
 it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backup/`.
 """
-FILES = ("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md")
+FILES = (
+    *("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md"),
+    *(".gitignore", ".gitattributes"),
+)
+MARK = ".gan_course"  # tells that a folder is an export; holds the hash of the README in it
 COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
 MAINTENANCE = (
     "test|test-colab|browser-test|fuzz|notebooks|run-notebooks|run|bench|check|lint|update|lock|"
@@ -86,17 +94,19 @@ MAINTENANCE = (
 
 
 def export(folder, root=ROOT, home=None):
-    """Writes what students need into `folder`; what a student did in its workbook/ stays.
+    """Writes what students need into `folder`, or renews it; what others put there stays.
 
     Its notebooks open on Colab if `home`, a builder.Home, says where the folder will be published:
     not where this course is, which has the solutions.
     """
-    readme = folder / "README.md"
-    ours = readme.exists() and readme.read_text(encoding="utf-8") == README
-    if folder.exists() and any(folder.iterdir()) and not ours:
+    readme, mark = folder / "README.md", folder / MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise TeachingError(f"{folder} holds something else: name another folder, FOLDER=...")
-    for part in ("gan_course", "notebooks", "data", "benchmarks"):
+    edited = readme.exists() and builder.sha256(readme.read_text("utf-8")) != mark.read_text()
+    for part in COURSE:
         shutil.rmtree(folder / part, ignore_errors=True)
+    for path in folder.glob("notebooks/[0-9][0-9]_*.ipynb"):
+        path.unlink()
     copy_course(folder, root)
     for name in FILES:
         shutil.copyfile(root / name, folder / name)
@@ -107,7 +117,11 @@ def export(folder, root=ROOT, home=None):
             print(f"{lesson.name('learner')} {reason}: a fresh build of it goes out instead")
         write_atomically(folder / "notebooks" / lesson.path("learner").name, text)
     write_atomically(folder / "Makefile", makefile((root / "Makefile").read_text("utf-8")))
-    write_atomically(readme, README)
+    if edited:
+        print(f"{readme} has been edited, and stays as it is")
+    else:
+        write_atomically(readme, README)
+        write_atomically(mark, builder.sha256(README))
     print(f"{folder}: {len(lessons)} lessons, without solutions")
 
 
@@ -268,7 +282,8 @@ class Grader:
     def judge(self, lesson, answers, found):
         """Adds to `found` what comes of the answers.
 
-        If a cell hangs or ends the process, the lesson is run again without the answer before it.
+        If a cell hangs or ends the process, the lesson is run again without the answer before it,
+        but not if that has been judged already and a cell of the lesson itself is slow.
         """
         deadline = time.monotonic() + self.notebook_seconds
         answers, verdict, message = dict(answers), "error", "Its check did not reach a verdict"
@@ -277,7 +292,8 @@ class Grader:
             at, verdict, message = self.run(cells, found, deadline)
             before = [c["exercise"] for c in cells[: at + 1] if c["kind"] == "answer"]
             culprit = next((each for each in reversed(before) if answers.pop(each, None)), None)
-            if culprit is None or time.monotonic() >= deadline:
+            slow = verdict == "timeout" and cells[at]["kind"] == "course"
+            if culprit is None or time.monotonic() >= deadline or (slow and culprit in found):
                 break
             found.setdefault(culprit, (verdict, message))
         for exercise in lesson.exercises:
@@ -304,11 +320,12 @@ class Grader:
                         verdict = (message["verdict"], str(message["message"]))
                         found.setdefault(message["exercise"], verdict)
             except queue.Empty:
+                what, limit_of_it = "The cell", self.cell_seconds
                 if left <= limit:
-                    took = f"The notebook took more than {self.notebook_seconds:g} seconds"
-                else:
-                    took = f"The cell took more than {self.cell_seconds:g} seconds"
-                return at, "timeout", took
+                    what, limit_of_it = "The notebook", self.notebook_seconds
+                elif cells[at]["kind"] == "course":
+                    what = "A cell of the lesson itself, on a slow or busy machine perhaps,"
+                return at, "timeout", f"{what} took more than {limit_of_it:g} seconds"
             finally:
                 end(process, Path(folder))
 
@@ -423,12 +440,12 @@ def submissions(folder):
     empty = {each for each in folder.iterdir() if each.is_dir() and each.name not in PASSED_OVER}
     for path in filter(Path.is_file, folder.rglob("*")):
         names = path.relative_to(folder).parts
-        if PASSED_OVER & set(names[:-1]):
+        if PASSED_OVER & set(names[:-1]) or path.name.startswith("."):
             continue
         if path.suffix.lower() == ".ipynb":
             found.append((names[0] if len(names) > 1 else path.stem, path))
             empty.discard(folder / names[0])
-        elif not path.name.startswith("."):
+        else:
             others.append(path)
     found += [(path.name, path) for path in empty if found and not path.name.startswith(".")]
     return sorted(found, key=lambda each: each[1]), sorted(others)
@@ -437,8 +454,8 @@ def submissions(folder):
 def grade(folder, table, cell_seconds, notebook_seconds):
     """Grades what is in `folder` into the CSV file `table`; prints a line for each student.
 
-    The table has a row for each exercise of each file. What is printed counts a student's exercise
-    once, with its best verdict.
+    The table has a row for each exercise of each file; one that was there before is kept beside it.
+    What is printed counts a student's exercise once, with its best verdict.
     """
     found, others = submissions(folder)
     if not found:
@@ -448,8 +465,14 @@ def grade(folder, table, cell_seconds, notebook_seconds):
     lessons = {each.source.stem[:2]: Lesson(each) for each in builder.find_lessons(ROOT)}
     grader = Grader(lessons, cell_seconds, notebook_seconds)
     table.parent.mkdir(parents=True, exist_ok=True)
+    if table.exists():
+        before = table.with_name(f"{table.stem}.before{table.suffix}")
+        table.replace(before)
+        print(f"the grades of the run before are in {before} now")
+    students = len({student for student, _ in found})
+    print(f"{len(found)} notebook(s) or empty folders of {students} student(s)")
     verdicts = {}  # student -> exercise, or file that shows none -> verdicts
-    with open(table, "w", encoding="utf-8", newline="") as stream:
+    with open(table, "w", encoding="utf-8-sig", newline="") as stream:  # so that Excel knows it
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for number, (student, path) in enumerate(found, start=1):
