@@ -126,7 +126,7 @@ student: .venv/.dev ## write the course without solutions into build/student (FO
 
 grade: .venv/.dev ## grade a notebook or a folder of them, FOLDER=..., into build/grades.csv (CSV=...)
 	@$(PY) tools/teaching.py grade --csv="$${CSV:-build/grades.csv}" -- \
-		"$${FOLDER:?FOLDER=... names what to grade}"
+		"$${FOLDER:?which folder? make grade FOLDER=submissions}"
 
 # tensorflow-cpu is nobody's requirement: it is added at tensorflow's version.
 lock: .venv/.dev ## renew constraints.txt, the tested versions

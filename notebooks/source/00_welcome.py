@@ -138,8 +138,8 @@ exercises.progress()
 
 # %% [markdown]
 # `make progress` prints this in a terminal. `make reset EXERCISE=0.1` puts an exercise back as it
-# was, `make reset LESSON=01` a whole lesson; your version is kept in `workbook/backup`. Without
-# `make`, type `python -m gan_course progress` or `python -m gan_course reset 0.1`.
+# was, `make reset LESSON=01` a whole lesson; your version is kept in `workbook/backup`. On Windows, without
+# `make`, type `.venv\Scripts\python -m gan_course progress` or `.venv\Scripts\python -m gan_course reset 0.1`.
 #
 # Go on with [lesson 01](01_vanilla_gan.ipynb): two small networks, one game, and digits that
 # nobody wrote.
