@@ -202,7 +202,7 @@ class TranslationGrid(SampleGrid):
     def __init__(self, images, direction="a_to_b", every=1):
         if direction not in ("a_to_b", "b_to_a"):
             raise ValueError(f"direction must be 'a_to_b' or 'b_to_a', came {direction!r}.")
-        images = np.asarray(images)
+        images = checks.as_array("images", images)
         checks.check_samples("images", images, images.shape[1:])
         super().__init__(count=3 * len(images), columns=len(images), every=every)
         self.images, self.direction = images, direction
@@ -492,7 +492,7 @@ class HealthMonitor(keras.callbacks.Callback):
         super().__init__()
         checks.check_count("patience", patience)
         checks.check_count("count", count, least=2)
-        real_images = np.asarray(real_images)[:count]
+        real_images = checks.as_array("real_images", real_images)[:count]
         if real_images.ndim > 1 and len(real_images):
             checks.check_samples("real_images", real_images, real_images.shape[1:])
         self.real_images = real_images.astype(np.float32)

@@ -1,10 +1,12 @@
 """Checkpoints: files that hold the whole state of a run, or are not there at all; and resuming."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import re
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -259,13 +261,20 @@ class Resume(keras.callbacks.Callback):
         self._epoch, self._calls = epoch, 0
         if self._state:  # now, since the epoch's beginning and the callbacks' have reset these
             self._put("metrics", self.model.metrics_variables)
-            for callback, kept in zip(self._kept(), self._state["callbacks"], strict=True):
-                for name, value in kept.items():
-                    setattr(callback, name, value)
+            self._give_back()
+
+    def _give_back(self):
+        """To the callbacks what they had seen; again after the batches that are passed over."""
+        for callback, kept in zip(self._kept(), self._state["callbacks"], strict=True):
+            for name, value in copy.deepcopy(kept).items():
+                setattr(callback, name, value)
+        if self._calls == self._to_skip:
             self._state = None
 
     def on_train_batch_end(self, batch, logs=None):
         self._calls += 1
+        if self._state and self._calls == self._to_skip:
+            self._give_back()
         passed_over = self._calls <= self._to_skip
         if not passed_over and time.monotonic() - self._saved >= self.seconds:
             self._save(logs)
@@ -365,7 +374,7 @@ class Resume(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def resumed(model, x, callbacks, options):
-    """Around `fit`: the data to train on, and its options, changed if there is a `Resume`.
+    """Around `fit`: the data to train on, and the callbacks, changed if there is a `Resume`.
 
     Args:
         model: the GAN.
@@ -375,7 +384,7 @@ def resumed(model, x, callbacks, options):
     others = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks))
     found = [each for each in others if isinstance(each, Resume)]
     if not found:
-        yield x
+        yield x, callbacks
         return
     if len(found) > 1:
         raise ValueError(f"callbacks must hold one Resume at most, came {len(found)}.")
@@ -385,8 +394,10 @@ def resumed(model, x, callbacks, options):
     others.remove(resume)
     x, how = resume.prepare(model, x, others, **given)
     options.update(how, epochs=given.get("epochs", 1))
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = [*others, resume]  # last, so that it keeps what the others make of a batch
     try:
-        yield x
+        yield x, callbacks
     finally:
         resume.finish()
 
@@ -465,12 +476,26 @@ def _describe(model):
         "class": type(model).__name__,
         **{name: _digest(network) for name, network in networks.items()},
         **{name: _text(value) for name, value in config.items() if name != "name"},
-        **{name: _text(value) for name, value in (model.get_compile_config() or {}).items()},
+        **{name: _text(value) for name, value in _compiled(model).items()},
         "shapes": _digest([[list(each.shape), str(each.dtype)] for each in _variables(model)]),
         "TensorFlow": tf.__version__,
         "Keras": keras.__version__,
         "course": gan_course.__version__,
     }
+
+
+def _compiled(model):
+    """What `compile` was given, or found. Of a lambda its code alone, not in which kernel it is."""
+    config = model.get_compile_config() or {}
+    if config:
+        config["jit_compile"] = model.jit_compile  # XLA draws other numbers
+    for name, value in config.items():
+        if isinstance(value, dict) and value.get("class_name") == "__lambda__":
+            code = getattr(model, name).__code__
+            constants = [each for each in code.co_consts if not isinstance(each, types.CodeType)]
+            parts = [code.co_code.hex(), list(map(repr, constants)), code.co_names]
+            config[name] = f"a function, {_digest(parts)}"
+    return config
 
 
 def _text(value):

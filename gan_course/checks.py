@@ -59,6 +59,15 @@ ROUNDING = 1e-3  # so far outside of [-1, 1] may augmented images lie
 OUTSIDE = "Images must lie in [-1, 1]. Scale pixels of 0 to 255 with pixels / 127.5 - 1."
 
 
+def as_array(name, samples):
+    """What NumPy makes of them; of `data.Images` their `images` have to be given."""
+    if hasattr(samples, "images"):
+        raise ValueError(
+            f"{name} must be an array, came {type(samples).__name__}: give its attribute `images`."
+        )
+    return np.asarray(samples)
+
+
 def check_batch(name, shape, dtype, expected):
     """Refuse batches of another shape or type than a network takes.
 

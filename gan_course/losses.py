@@ -66,12 +66,17 @@ class _WithLabels(Loss):
             0, the discriminator's optimum depends on the generator where there is nothing real.
 
     Raises:
-        ValueError: a label outside [0, 1].
+        ValueError: a label outside [0, 1], or a real one that is not above the other.
     """
 
     def __init__(self, real_label=1.0, fake_label=0.0):
         self.real_label = _check_label("real_label", real_label)
         self.fake_label = _check_label("fake_label", fake_label)
+        if not self.real_label > self.fake_label:
+            raise ValueError(
+                "real_label must be above fake_label, since generators are pulled to 1; came "
+                f"real_label={real_label!r} and fake_label={fake_label!r}."
+            )
 
     def get_config(self):
         return {"real_label": self.real_label, "fake_label": self.fake_label}

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import numbers
 import re
 import warnings
@@ -44,6 +45,15 @@ def _as_float32(numbers):
 
 def _weights_of(networks):
     return [weight for network in networks for weight in network.trainable_variables]
+
+
+def _check_unweighted(**weights):
+    for name, given in weights.items():
+        if given is not None:
+            raise ValueError(
+                f"{name} must be None, came {type(given).__name__}: the losses of a GAN "
+                "count all samples alike. Show some of them more often instead."
+            )
 
 
 def _check_optimizer(name, optimizer, networks):
@@ -151,6 +161,11 @@ def _logits(discriminator, given):
     return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), said)
 
 
+def _made(generator, given):
+    """What it makes while training, in float32 even if its last layer computes in less."""
+    return tf.cast(generator(given, training=True), tf.float32)
+
+
 def _sampler(generator, signature):
     """What the generator makes, as one `tf.function`."""
     return tf.function(
@@ -162,6 +177,19 @@ def _sampler(generator, signature):
 def _parts(samples, size=500):
     """Samples in pieces that fit into memory."""
     return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+def _check_apart(**networks):
+    """Refuse networks with layers in common, which would learn from both sides of the game."""
+    owner = {}
+    for name, network in networks.items():
+        for weight in network.weights:
+            other = owner.setdefault(id(weight), name)
+            if other != name:
+                raise ValueError(
+                    f"{name} must have no layer in common with {other}, came one with the weight "
+                    f"{weight.path!r} of both. Build each network anew."
+                )
 
 
 def _check_plain(generator, discriminator, latent_dim, pack):
@@ -201,15 +229,32 @@ def _check_judge(discriminator, made, judged, answers, pack=1):
 
 
 def _check_no_sigmoid(discriminator, name="discriminator"):
-    last = discriminator
-    while inner := getattr(last, "layers", None) or getattr(last, "layer", None):
-        last = inner[-1] if isinstance(inner, list) else inner  # of a model, or of a wrapper
-    if getattr(last, "activation", None) is keras.activations.sigmoid:
-        raise ValueError(
-            f"{name} must end in a logit, its last layer has a sigmoid. Losses take logits here "
-            "and apply the sigmoid themselves, which is exact where a probability would round to "
-            "0 or 1. Take activation='sigmoid' away."
-        )
+    """Refuse a network whose last layers, one for each output, make probabilities of logits."""
+    outputs = getattr(discriminator, "outputs", None)  # a subclass of keras.Model has none
+    for last in map(_made_by, outputs) if outputs else [_innermost(discriminator)]:
+        activation = getattr(last, "activation", None)
+        found = getattr(activation, "__name__", type(last).__name__).lower()
+        if found in ("sigmoid", "softmax"):
+            raise ValueError(
+                f"{name} must end in logits, a last layer has a {found}. Losses take logits here "
+                f"and apply the {found} themselves, which is exact where a probability would round "
+                f"to 0 or 1. Take the {found} away."
+            )
+
+
+def _made_by(output):
+    """The layer that made an output, past those that only give it another shape."""
+    operation, node, _ = output._keras_history
+    if isinstance(operation, (layers.Flatten, layers.Reshape)):
+        return _made_by(operation._inbound_nodes[node].input_tensors[0])
+    return _innermost(operation)
+
+
+def _innermost(layer):
+    """The last layer of a model, or the one in a wrapper."""
+    while inner := getattr(layer, "layers", None) or getattr(layer, "layer", None):
+        layer = inner[-1] if isinstance(inner, list) else inner
+    return layer
 
 
 def _shapes_of(model, side):
@@ -294,7 +339,9 @@ def _check_conditional(generator, discriminator, latent_dim, classes):
 def _check_whole(labels):
     """Whether this is a tensor of whole numbers, one for each image."""
     if labels is None or labels.shape.rank != 1 or not labels.dtype.is_integer:
-        came = "images alone" if labels is None else f"labels like {labels}"
+        came = "images alone"
+        if labels is not None:
+            came = f"labels of the type {labels.dtype.name} and the shape {labels.shape}"
         raise ValueError(
             "Each batch must be images and their labels, whole numbers of the shape (batch,), "
             f"came {came}. Without labels a conditional GAN cannot learn what to draw: train "
@@ -341,8 +388,9 @@ class _Game(keras.Model):
             ValueError: data that cannot be trained on: of another shape or type, empty, NaN or
                 infinite, or images outside of [-1, 1]. Of arrays all values are looked at, of
                 other data those of the first batch; NaN is told wherever it comes.
-                On several devices, a `tf.data.Dataset` with a batch of fewer images. Also
-                `sample_weight` and `class_weight`, which no loss here takes.
+                On several devices, a `tf.data.Dataset` or arrays with a batch of fewer images.
+                Also data without an end and no `steps_per_epoch`; weights of samples or classes,
+                which no loss here takes; and `validation_data`, to which there is no answer.
         """
         devices = self.distribute_strategy.num_replicas_in_sync
         is_dataset = isinstance(x, tf.data.Dataset)
@@ -351,15 +399,17 @@ class _Game(keras.Model):
             x = _enough_for(devices, x) if is_dataset else x
         if shuffle is None:
             shuffle = not is_dataset
-        for name in ("sample_weight", "class_weight"):
-            if kwargs.get(name) is not None:
+        _check_unweighted(**{name: kwargs.get(name) for name in ("sample_weight", "class_weight")})
+        for name in ("validation_data", "validation_split"):
+            given = kwargs.get(name)
+            if given is not None and not (isinstance(given, numbers.Real) and given == 0):
                 raise ValueError(
-                    f"{name} must be None, came {type(kwargs[name]).__name__}: the losses of a GAN "
-                    "count all samples alike. Show some of them more often instead."
+                    f"{name} must be left out: losses of a GAN on held-out data tell little. Let "
+                    "fit have callbacks.FrechetScore(held_out.images)."
                 )
-        self._before_training(x, y, batch_size)
+        self._before_training(x, y, batch_size, kwargs.get("steps_per_epoch"))
         options = {"epochs": epochs, "verbose": verbose, "shuffle": shuffle, **kwargs}
-        with _plain_errors(), checkpoints.resumed(self, x, callbacks, options) as x:
+        with _plain_errors(), checkpoints.resumed(self, x, callbacks, options) as (x, callbacks):
             return super().fit(x, y, batch_size, callbacks=callbacks, **options)
 
     def _take_steps_one_by_one(self):
@@ -383,8 +433,14 @@ class _Game(keras.Model):
         one device; and with several workers it cannot take pairs such as (images, labels).
         """
 
-    def _before_training(self, x, y, batch_size):
+    def _before_training(self, x, y, batch_size, steps_per_epoch):
         """Refuse data that cannot be trained on, as far as can be seen without taking a batch."""
+        if hasattr(x, "batches"):  # data.Images, or data.Mixture
+            raise ValueError(
+                f"x must be batches, came {type(x).__name__}. Example: gan.fit(digits.batches(32))."
+            )
+        if batch_size is not None:
+            checks.check_count("batch_size", batch_size)
         if not self.compiled:
             return  # Keras says so
         self._guard.reset()
@@ -395,11 +451,19 @@ class _Game(keras.Model):
                     "The tf.data.Dataset holds no batch. Does it drop the last one, "
                     "drop_remainder=True, and is the batch larger than the data?"
                 )
+            if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
+                raise ValueError(
+                    "steps_per_epoch must be given, because the data has no end. Example: "
+                    "steps_per_epoch=500."
+                )
             for name, spec, expected in self._batches_of(x.element_spec):
                 _check_spec(name, spec, expected)
         elif isinstance(x, (np.ndarray, tf.Tensor)):
             for name, samples, expected in self._batches_of((x, y)):
                 checks.check_samples(name, samples, expected, batch_size)
+                devices = self.distribute_strategy.num_replicas_in_sync
+                if 0 < len(samples) % (batch_size or 32) < devices:
+                    raise ValueError(_TOO_FEW.format(devices))
 
     def make_train_function(self, force=False):
         """As Keras'; what it makes stops the training when numbers go wrong."""
@@ -420,6 +484,7 @@ class _Game(keras.Model):
 
     def _guarded_step(self, data):
         """`train_step`, of which nothing stays where a number goes wrong."""
+        _check_unweighted(sample_weight=keras.utils.unpack_x_y_sample_weight(data)[2])
         batches = []
         for name, batch, expected in self._batches_of(data):
             _check_spec(name, batch, expected)  # once, when the graph is made
@@ -432,8 +497,22 @@ class _Game(keras.Model):
         self._guard.clean_up(batches, states, before)
         return logs
 
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """As `keras.Model.train_on_batch`; weights of samples are refused as by `fit`."""
+        _check_unweighted(sample_weight=sample_weight, class_weight=class_weight)
+        self._begin_again()
+        return super().train_on_batch(x, y, return_dict=return_dict)
+
+    def _begin_again(self):
+        """Forget how the last training ended, if it had to be stopped."""
+        if self.diverged is not None:
+            self._guard.reset()
+            self.reset_metrics()  # or all means would stay NaN
+            self.diverged = None
+
     def _run_step(self, data):
         """The guarded step as a `tf.function`, with errors in words."""
+        self._begin_again()
         for name, batch, expected in self._batches_of(data):
             _check_spec(name, batch, expected)
         data = tf.nest.map_structure(_as_float32, data)
@@ -486,8 +565,36 @@ class _Game(keras.Model):
         """The networks that make samples, and those that judge them."""
         return [self.generator], [self.discriminator]
 
+    def _compile(self, jit_compile="auto", **kwargs):
+        """What `keras.Model.compile` does with what is the same for all models."""
+        if "optimizer" in kwargs:
+            raise ValueError(
+                "optimizer must be left out: give generator_optimizer and discriminator_optimizer, "
+                "two separate ones."
+            )
+        for name in ("metrics", "weighted_metrics"):
+            if kwargs.get(name):
+                raise ValueError(
+                    f"{name} must be left out: there is nothing to compare what is made with. "
+                    "Let fit have callbacks.FrechetScore(held_out.images)."
+                )
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        self._asked_for_xla = jit_compile  # "auto" may be another answer on another machine
+
+    @property
+    def metrics(self):
+        """The means in the logs; those of an earlier `compile` do not count."""
+        own = {name: each for name, each in vars(self).items() if not name.startswith("_")}
+        own |= own.get("trackers", {})
+        return [each for each in own.values() if isinstance(each, keras.metrics.Metric)]
+
     def _checked_optimizers(self, *given):
         """The two optimizers that are meant, or the usual ones; whether they fit the networks."""
+        if tf.distribute.get_strategy() is not self.distribute_strategy:
+            raise ValueError(
+                "compile must be called where the GAN was made: with several devices, both under "
+                "strategy.scope()."
+            )
         names = ("generator_optimizer", "discriminator_optimizer")
         optimizers = [_optimizer(each) for each in given]
         if optimizers[0] is optimizers[1]:
@@ -575,11 +682,13 @@ class _Game(keras.Model):
         if not any(average.any() for average in averages):  # all zero before the first step
             yield
             return
-        variables = _weights_of(self._sides()[0])
+        optimizer = self.generator_optimizer
+        # those it began with: a layer may be frozen by now
+        variables = getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables
         raw = [variable.numpy() for variable in variables]
-        for variable, value in zip(variables, averages, strict=True):
-            variable.assign(value)
         try:
+            for variable, value in zip(variables, averages, strict=True):
+                variable.assign(value)
             yield
         finally:
             for variable, value in zip(variables, raw, strict=True):
@@ -634,8 +743,9 @@ class _Game(keras.Model):
         if not self.compiled:
             return None
         names = ("loss", "generator_optimizer", "discriminator_optimizer", *self._SETTINGS)
-        names += ("steps_per_execution", "jit_compile", "run_eagerly")
-        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
+        names += ("steps_per_execution", "run_eagerly")
+        found = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
+        return found | {"jit_compile": self._asked_for_xla}
 
     def compile_from_config(self, config):
         self.compile(
@@ -701,6 +811,7 @@ class GAN(_Game):
         super().__init__(name=name, **kwargs)
         checks.check_count("pack", pack)
         self._check_networks(generator, discriminator, latent_dim, pack)
+        _check_apart(generator=generator, discriminator=discriminator)
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = latent_dim
@@ -761,15 +872,17 @@ class GAN(_Game):
         if penalties:
             _check_slopes(self.discriminator, "penalty")
         optimizers = self._checked_optimizers(generator_optimizer, discriminator_optimizer)
-        super().compile(optimizer=None, **kwargs)
+        self._compile(**kwargs)
         self.loss, self.penalty = loss, penalties
         if self.jit_compile and any(each.every > 1 for each in penalties):
-            warnings.warn(
-                "jit_compile becomes False: XLA fails on a penalty that comes in some steps only, "
-                "every > 1, where the last batch of an epoch is smaller. It can do every=1.",
-                stacklevel=2,
-            )
-            self.jit_compile = False
+            if self._asked_for_xla != "auto":
+                warnings.warn(
+                    "jit_compile becomes False: XLA fails on a penalty that comes in some steps "
+                    "only, every > 1, where the last batch of an epoch is smaller. It can do "
+                    "every=1.",
+                    stacklevel=2,
+                )
+            self.jit_compile = self._asked_for_xla = False
         self.discriminator_steps = int(discriminator_steps)
         self.label_noise, self.clip_weights = label_noise, clip_weights
         self.diversity = diversity
@@ -777,10 +890,9 @@ class GAN(_Game):
         self.d_loss_tracker = keras.metrics.Mean("d_loss")
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
-        if penalties:
-            self.penalty_tracker = keras.metrics.Mean("penalty")
-        if diversity is not None:
-            self.diversity_tracker = keras.metrics.Mean("diversity")
+        self.penalty_tracker = keras.metrics.Mean("penalty") if penalties else None
+        has_diversity = diversity is not None
+        self.diversity_tracker = keras.metrics.Mean("diversity") if has_diversity else None
 
     def _batches_of(self, data):
         """The parts of a batch that are looked at: name, batch, and the shape of a sample."""
@@ -875,6 +987,7 @@ class GAN(_Game):
     def _penalty(self, real_images, fake_images, stream, discriminator=None):
         """The sum of all penalties, each in the steps that are its own."""
         discriminator = discriminator or self.discriminator
+        fake_images = tf.cast(fake_images, real_images.dtype)  # made in half precision, perhaps
         real_images, fake_images = (packed(each, self.pack) for each in (real_images, fake_images))
         total = tf.constant(0.0)
         for number, penalty in enumerate(self.penalty):
@@ -976,6 +1089,8 @@ class GAN(_Game):
             raise ValueError(
                 f"latents must have the shape (n, {self.latent_dim}), came {tuple(latents.shape)}."
             )
+        if len(latents) == 0:
+            raise ValueError("latents must hold at least one vector, came none.")
         return latents
 
     def get_config(self):
@@ -994,16 +1109,18 @@ class SimultaneousGAN(GAN):
     and alternating gradient descent.) Arguments are those of `GAN`.
     """
 
-    def compile(self, *args, discriminator_steps=1, **kwargs):
+    def compile(self, *args, **kwargs):
         """As `GAN.compile`; `discriminator_steps` must be 1.
 
         Raises:
             ValueError: as `GAN.compile`, or another number of steps.
         """
-        if discriminator_steps != 1:
+        given = inspect.signature(GAN.compile).bind(self, *args, **kwargs).arguments
+        steps = given.get("discriminator_steps", 1)
+        if steps != 1:
             raise ValueError(
                 f"discriminator_steps must be 1 where both learn at once, came "
-                f"{discriminator_steps!r}. Use training.GAN, or give the discriminator a higher "
+                f"{steps!r}. Use training.GAN, or give the discriminator a higher "
                 "learning rate."
             )
         super().compile(*args, **kwargs)
@@ -1147,8 +1264,8 @@ class ConditionalGAN(SimultaneousGAN):
         ):
             return images, tf.identity(tf.cast(labels, tf.int32))  # int32 has no cast to wait
 
-    def _before_training(self, x, y, batch_size):
-        super()._before_training(x, y, batch_size)
+    def _before_training(self, x, y, batch_size, steps_per_epoch):
+        super()._before_training(x, y, batch_size, steps_per_epoch)
         if isinstance(y, (np.ndarray, tf.Tensor)):  # XLA would drop the assertions
             labels = tf.convert_to_tensor(y)
             _check_whole(labels)
@@ -1405,6 +1522,12 @@ class CycleGAN(_Game):
         super().__init__(name=name, **kwargs)
         checks.check_count("pool_size", pool_size, least=0)
         _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b)
+        _check_apart(
+            a_to_b=a_to_b,
+            b_to_a=b_to_a,
+            discriminator_a=discriminator_a,
+            discriminator_b=discriminator_b,
+        )
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
         self.pool_size, self.seed = int(pool_size), checks.check_seed(seed)
@@ -1453,7 +1576,7 @@ class CycleGAN(_Game):
                 f"here {shapes[0]} and {shapes[1]}; came {identity_weight!r}."
             )
         optimizers = self._checked_optimizers(generator_optimizer, discriminator_optimizer)
-        super().compile(optimizer=None, **kwargs)
+        self._compile(**kwargs)
         self.loss, self.cycle_weight, self.identity_weight = loss, cycle_weight, identity_weight
         self._take_optimizers(optimizers)
         names = ("d_loss", "g_loss", "cycle_loss", "identity_loss")
@@ -1514,7 +1637,7 @@ class CycleGAN(_Game):
         Returns:
             tf.Tensor: (), the sum of two mean absolute differences.
         """
-        back_a, back_b = self.b_to_a(fake_b, training=True), self.a_to_b(fake_a, training=True)
+        back_a, back_b = _made(self.b_to_a, fake_b), _made(self.a_to_b, fake_a)
         return _difference(real_a, back_a) + _difference(real_b, back_b)
 
     def _fake_and_same(self, generator, images, others):
@@ -1524,8 +1647,8 @@ class CycleGAN(_Game):
         themselves.
         """
         if not self.identity_weight:
-            return generator(images, training=True), others
-        made, count = generator(tf.concat([images, others], 0), training=True), tf.shape(images)[0]
+            return _made(generator, images), others
+        made, count = _made(generator, tf.concat([images, others], 0)), tf.shape(images)[0]
         return made[:count], made[count:]
 
     def step(self, images_a, images_b):
@@ -1567,9 +1690,10 @@ class CycleGAN(_Game):
         """
         if direction not in self._translate:
             raise ValueError(f"direction must be 'a_to_b' or 'b_to_a', came {direction!r}.")
-        shape, images = getattr(self, direction).input_shape[1:], np.asarray(images, np.float32)
+        shape, images = getattr(self, direction).input_shape[1:], checks.as_array("images", images)
         if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
             raise ValueError(f"images must have the shape (n, *{shape}), came {images.shape}.")
+        checks.check_batch("images", images.shape, images.dtype.name, shape)
         with self.averaged_weights(), guard.memory_advice("the number of images"):
             return np.concatenate(
                 [self._translate[direction](part).numpy() for part in _parts(images, 50)]
@@ -1602,6 +1726,12 @@ def _difference(images, others):
 
 def _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b):
     shape_a, shape_b = _shape_of(a_to_b, "a_to_b", "input"), _shape_of(b_to_a, "b_to_a", "input")
+    for name, shape in (("a_to_b", shape_a), ("b_to_a", shape_b)):
+        if None in shape:
+            raise ValueError(
+                f"{name} must take images of one size, which the pools of images need; it takes "
+                f"{shape}. Example: keras.Input((28, 28, 1))."
+            )
     for network, name, expected in ((a_to_b, "a_to_b", shape_b), (b_to_a, "b_to_a", shape_a)):
         if (made := _shape_of(network, name, "output")) != expected:
             other = "b_to_a" if name == "a_to_b" else "a_to_b"

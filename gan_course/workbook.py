@@ -270,8 +270,9 @@ def _what_exists(root):
 
 def _reset_command(published):
     lesson = _number(published)
-    windows = os.name == "nt"  # where make is rarely at hand
-    return f".venv\\Scripts\\python -m gan_course reset {lesson}" if windows else f"make reset LESSON={lesson}"
+    if os.name == "nt":  # where make is rarely at hand
+        return f".venv\\Scripts\\python -m gan_course reset {lesson}"
+    return f"make reset LESSON={lesson}"
 
 
 def _copy_to_backup(path, root):

@@ -92,7 +92,7 @@ WRONG = {
         (one_term_each, "each batch has a second term"),
         (lambda r, f, a, b: mean(softplus(-r)) + mean(softplus(f)), "where are a and b?"),
         (lambda r, f, a, b: with_the_package(r, f, a, 0.0), "label b is missing"),
-        (lambda r, f, a, b: with_the_package(r, f, b, a), "b that of fakes"),
+        (lambda r, f, a, b: with_numpy(r, f, b, a), "b that of fakes"),
         (lambda r, f, a, b: with_the_package(-r, -f, a, b), "sign of the logits"),
         (lambda r, f, a, b: with_the_package(r, f, a, b) / 2, "Add the two means"),
         (lambda r, f, a, b: 3 * with_the_package(r, f, a, b), "sum over the batch"),

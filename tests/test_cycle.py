@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from gan_course import losses, training
+from gan_course import data, losses, training
 
 RNG = np.random.default_rng(0)
 A = RNG.uniform(-1, 1, (12, 8, 8, 1)).astype("float32")
@@ -260,8 +260,33 @@ def test_networks_that_do_not_fit():
     with pytest.raises(ValueError, match="discriminator_a must take images"):
         training.CycleGAN(ab, ba, judge_b, judge_b)
     judge_b.layers[-1].activation = keras.activations.sigmoid
-    with pytest.raises(ValueError, match="discriminator_b must end in a logit"):
+    with pytest.raises(ValueError, match="discriminator_b must end in logits"):
         training.CycleGAN(ab, ba, judge_a, judge_b)
+    same, judge = times(1, 1, 1), constant(0, 1)
+    with pytest.raises(ValueError, match="b_to_a must have no layer in common with a_to_b"):
+        training.CycleGAN(same, same, judge, judge)
+    any_size = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1)])
+    with pytest.raises(ValueError, match="a_to_b must take images of one size"):
+        training.CycleGAN(any_size, any_size, judge, judge)
+
+
+def test_generators_that_end_in_half_precision():
+    keras.utils.set_random_seed(0)
+    networks = [small(1, 1) for _ in range(4)]
+    for generator in networks[:2]:
+        generator.add(keras.layers.Activation("tanh", dtype="mixed_bfloat16"))
+    cycle = training.CycleGAN(*networks)
+    cycle.compile(jit_compile=False)
+    logs = cycle.step(A, A)
+    assert all(value.dtype == tf.float32 and np.isfinite(value) for value in logs.values())
+
+
+def test_translate_takes_floats_alone():
+    cycle = make()
+    with pytest.raises(ValueError, match="images must be images as floats"):
+        cycle.translate(np.zeros((2, 8, 8, 1), "uint8"), "a_to_b")
+    with pytest.raises(ValueError, match="came Images: give its attribute `images`"):
+        cycle.translate(data.load("digits"), "a_to_b")
 
 
 def test_a_loss_object_is_taken_too():

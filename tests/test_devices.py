@@ -174,6 +174,20 @@ def test_a_batch_with_too_few_images_for_all_devices_is_refused(two_replicas):
     assert len(plain().fit(batches, verbose=0).history["d_loss"]) == 1  # one device takes them
 
 
+def test_arrays_whose_last_batch_is_too_small_are_refused(two_replicas):
+    with two_replicas.scope():
+        gan = plain()
+    with pytest.raises(ValueError, match="at least 2 images, one for each of 2 devices"):
+        gan.fit(IMAGES[:9], batch_size=8, verbose=0)
+
+
+def test_compiled_elsewhere_than_made_is_refused(two_replicas):
+    with two_replicas.scope():
+        gan = plain()
+    with pytest.raises(ValueError, match="compile must be called where the GAN was made"):
+        gan.compile()
+
+
 def test_several_steps_at_once_become_one_on_several_devices(two_replicas):
     with two_replicas.scope():
         gan = plain(steps_per_execution=4)

@@ -233,7 +233,7 @@ WRONG = {
     ],
     "1.5": [
         (dict(A="wins", B="healthy", C="too_high", D="behind"), "In A the generator's loss"),
-        (dict(A="behind", B="too_high", C="healthy", D="wins"), "In B both losses"),
+        (dict(A="behind", B="too_high", C="healthy", D="wins"), "In B, after the first epochs"),
         (dict(A="behind", B="healthy", C="wins", D="too_high"), "scale of C"),
         (dict(A="behind", B="healthy", C="too_high", D="dead"), "Read the discriminator's"),
         (dict(A="behind"), "Read the discriminator's"),

@@ -87,6 +87,13 @@ def test_labels_outside_zero_and_one_are_refused(label):
         losses.NonSaturating(real_label=label)
 
 
+@pytest.mark.parametrize("kind", [losses.Minimax, losses.NonSaturating, losses.LeastSquares])
+@pytest.mark.parametrize("labels", [(0.0, 1.0), (0.5, 0.5)])
+def test_labels_that_pull_generators_the_wrong_way_are_refused(kind, labels):
+    with pytest.raises(ValueError, match="real_label must be above fake_label"):
+        kind(*labels)
+
+
 # D(x) = 2, D(G(z)) = -1 in each game: what the discriminator and the generator pay
 @pytest.mark.parametrize(
     ("name", "d_loss", "g_loss"),

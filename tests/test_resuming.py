@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import runpy
 import shutil
 import sys
 import time
@@ -169,6 +170,53 @@ def test_what_a_callback_names_in_kept_goes_on(tmp_path):
     for look, expected in zip(resumed.looks, whole.looks, strict=True):
         assert look["means"] == expected["means"]
         assert np.array_equal(look["images"], expected["images"])
+
+
+class Counts(keras.callbacks.Callback):
+    """Counts batches, and so hears of those that are passed over."""
+
+    KEPT = ("seen",)
+
+    def on_train_begin(self, logs=None):
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(batch)
+
+
+@pytest.mark.parametrize("resume_first", [True, False])
+@pytest.mark.parametrize("calls", [2, STEPS + 1, STEPS + 4])
+def test_what_counts_batches_counts_each_once(calls, resume_first, tmp_path):
+    def run(crash):
+        gan, counts = plain(), Counts()
+        keep = [callbacks.Resume(tmp_path, seconds=0), counts]
+        found = [CrashAfter(crash), *(keep if resume_first else reversed(keep))]
+        gan.fit(batches_of(plain), epochs=EPOCHS, verbose=0, callbacks=found)
+        return counts.seen
+
+    with pytest.raises(Crash):
+        run(calls)
+    assert run(0) == [*range(STEPS)] * EPOCHS
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized")
+def test_a_lambda_of_another_kernel_is_the_same(tmp_path):
+    def run(kernel, number, crash=0):
+        file = tmp_path / f"ipykernel_{kernel}.py"
+        file.write_text(
+            "import tensorflow as tf\n"
+            f"cost = lambda latents, samples: {number} * tf.reduce_mean(samples)\n"
+        )
+        gan = plain(diversity=runpy.run_path(str(file))["cost"])
+        found = [CrashAfter(crash), callbacks.Resume(tmp_path / "kept", seconds=0)]
+        gan.fit(batches_of(plain), epochs=EPOCHS, verbose=0, callbacks=found)
+
+    with pytest.raises(Crash):
+        run(1, 0.5, crash=3)
+    with pytest.raises(checkpoints.CheckpointError, match=r"diversity was .a function"):
+        run(2, 0.25)
+    run(3, 0.5)
+    assert not checkpoints.found(tmp_path / "kept")
 
 
 # What callbacks have seen, and data without an end

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_course import losses, models, training
+from gan_course import data, losses, models, training
 
 SIDES = ("generator", "discriminator")
 KINDS = (training.GAN, training.SimultaneousGAN)
@@ -293,6 +293,7 @@ def test_generate_in_batches_gives_what_one_batch_gives():
         ({"count": 2, "seed": 1.5}, "seed must be a whole number of at least 0, .* came 1.5"),
         ({"count": 2, "seed": -1}, "seed must be a whole number of at least 0, .* came -1"),
         ({"latents": np.zeros((2, 5))}, r"latents must have the shape \(n, 3\), came \(2, 5\)"),
+        ({"latents": np.zeros((0, 3))}, "latents must hold at least one vector"),
     ],
 )
 def test_generate_refuses(arguments, message):
@@ -313,6 +314,15 @@ def test_averaged_weights_are_used_and_the_raw_ones_stay():
     gan.fit(batches(), verbose=0)
     twin.fit(batches(), verbose=0)
     assert identical(weights(gan), weights(twin))  # generating in between changed nothing
+
+
+def test_averages_are_drawn_with_after_a_layer_was_frozen():
+    gan = averaged()
+    gan.fit(batches(), verbose=0)
+    drawn, raw = gan.generate(3), weights(gan.generator)
+    gan.generator.layers[0].trainable = False
+    assert np.array_equal(gan.generate(3), drawn)
+    assert identical(weights(gan.generator), raw)
 
 
 def test_before_the_first_step_there_is_no_average_to_draw_with():
@@ -434,6 +444,19 @@ def test_how_it_was_compiled_is_saved(tmp_path):
     assert (loaded.steps_per_execution, loaded.run_eagerly, loaded.jit_compile) == (3, True, False)
 
 
+def test_whether_xla_is_used_is_decided_where_a_gan_is_loaded(tmp_path, monkeypatch):
+    make(jit_compile="auto").save(tmp_path / "gan.keras")
+    for decided in (False, True):  # as on a CPU, as on a GPU
+        monkeypatch.setattr(training.GAN, "_resolve_auto_jit_compile", lambda _, is_=decided: is_)
+        assert keras.saving.load_model(tmp_path / "gan.keras").jit_compile == decided
+
+
+def test_a_lazy_penalty_turns_xla_off_in_silence_where_nobody_asked_for_it(monkeypatch, recwarn):
+    monkeypatch.setattr(training.GAN, "_resolve_auto_jit_compile", lambda _: True)
+    assert not make(penalty=losses.R1(every=2), jit_compile="auto").jit_compile
+    assert not recwarn.list
+
+
 def test_an_uncompiled_gan_is_saved_too(tmp_path):
     gan = make(compiled=False)
     gan.save(tmp_path / "gan.keras")
@@ -467,7 +490,7 @@ def test_a_sigmoid_at_the_end_is_refused(ending):
     }
     layers = [made[kind](activation) for kind, activation in ending]
     discriminator = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), *layers])
-    with pytest.raises(ValueError, match="must end in a logit, its last layer has a sigmoid"):
+    with pytest.raises(ValueError, match="must end in logits, a last layer has a sigmoid"):
         training.GAN(models.mlp_generator(3, (4,)), discriminator, latent_dim=3)
 
 
@@ -476,8 +499,32 @@ def test_a_sigmoid_within_is_refused(wrap):
     last = keras.layers.Dense(1, "sigmoid")
     last = wrap(last) if wrap else keras.Sequential([keras.Input((16,)), last])
     discriminator = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), last])
-    with pytest.raises(ValueError, match="its last layer has a sigmoid"):
+    with pytest.raises(ValueError, match="a last layer has a sigmoid"):
         training.GAN(models.mlp_generator(3, (8,), (4, 4, 1)), discriminator, latent_dim=3)
+
+
+def test_a_sigmoid_is_refused_whatever_stands_behind_it():
+    image = keras.Input((4, 4, 1))
+    logit = keras.layers.Dense(1)(keras.layers.Flatten()(image))
+    for answer in (keras.layers.Flatten()(keras.ops.sigmoid(logit)), keras.ops.sigmoid(logit)):
+        with pytest.raises(ValueError, match="a last layer has a sigmoid"):
+            networks = models.mlp_generator(3, (8,), (4, 4, 1)), keras.Model(image, answer)
+            training.GAN(*networks, latent_dim=3)
+
+
+def test_networks_with_a_layer_in_common_are_refused():
+    shared = keras.layers.Dense(16)
+    latents, image = keras.Input((3,)), keras.Input((4, 4, 1))
+    made = keras.layers.Reshape((4, 4, 1))(shared(keras.layers.Dense(16)(latents)))
+    judged = keras.layers.Dense(1)(shared(keras.layers.Flatten()(image)))
+    with pytest.raises(ValueError, match="discriminator must have no layer in common with gen"):
+        training.GAN(keras.Model(latents, made), keras.Model(image, judged), latent_dim=3)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "metrics", "weighted_metrics"])
+def test_what_other_models_are_compiled_with_is_refused(name):
+    with pytest.raises(ValueError, match=f"^{name} must be left out"):
+        make(**{name: ["adam"]})
 
 
 def test_one_optimizer_for_both_is_refused():
@@ -676,6 +723,9 @@ def test_rules_that_make_no_sense(arguments, message):
 def test_simultaneous_players_take_one_step_each():
     with pytest.raises(ValueError, match=r"discriminator_steps must be 1 .* came 2"):
         make(kind=training.SimultaneousGAN, discriminator_steps=2)
+    gan = make(kind=training.SimultaneousGAN)
+    with pytest.raises(ValueError, match=r"discriminator_steps must be 1 .* came 5"):
+        gan.compile("hinge", None, None, None, 5)
 
 
 def penalized(*layers):
@@ -762,6 +812,16 @@ def test_half_precision_steps_with_penalties_are_those_of_float32(precision, nor
         logs[name] = {key: float(value) for key, value in gan.step(images).items()}
         assert not close(before, weights(gan.discriminator))
     assert logs[precision] == pytest.approx(logs["float32"], rel=0.05)
+
+
+@pytest.mark.parametrize("penalty", [losses.R2(), losses.GradientPenalty(), losses.DRAGAN()])
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_that_were_made_in_half_precision_are_taken(kind, penalty):
+    made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, dtype="mixed_bfloat16")])
+    gan = kind(made, models.mlp_discriminator((2,), (4,)), latent_dim=3)
+    gan.compile(penalty=penalty, jit_compile=False)
+    logs = gan.step(np.ones((4, 2), "float32"))
+    assert all(value.dtype == tf.float32 and np.isfinite(value) for value in logs.values())
 
 
 @pytest.mark.parametrize("kind", [*KINDS, training.UnrolledGAN])
@@ -1100,6 +1160,9 @@ def test_fit_refuses_images_before_it_learns(name, whole):
     assert int(gan.discriminator_optimizer.iterations.numpy()) == 0
 
 
+WEIGHTED = tf.data.Dataset.from_tensor_slices((IMAGES, np.ones(20), np.ones(20))).batch(8)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -1108,6 +1171,13 @@ def test_fit_refuses_images_before_it_learns(name, whole):
         ({"x": IMAGES, "batch_size": 21}, "batch_size must be at most 20, .* came 21"),
         ({"x": images_with(np.nan)}, r"in 1 of 20 samples; the first one is images\[5\]"),
         ({"x": batches(30).take(0)}, "holds no batch"),
+        ({"x": batches().repeat()}, "steps_per_epoch must be given, because the data has no end"),
+        ({"x": data.load("digits")}, "x must be batches, came Images"),
+        ({"x": IMAGES, "batch_size": 0}, "batch_size must be"),
+        ({"x": IMAGES, "batch_size": 8.0}, "batch_size must be"),
+        ({"x": IMAGES, "validation_data": (IMAGES,)}, "validation_data must be left out"),
+        ({"x": IMAGES, "validation_split": 0.2}, "validation_split must be left out"),
+        ({"x": WEIGHTED}, "sample_weight must be None"),
         ({"x": tf.data.Dataset.from_tensor_slices(IMAGES)}, "images must be images as floats"),
     ],
 )
@@ -1148,10 +1218,42 @@ def test_means_hold_no_nan_after_a_step_that_failed():
     assert gan.diverged and gan.d_loss_tracker.result() == 0
 
 
+class Switched(losses.NonSaturating):
+    """A game that is broken as long as somebody says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = tf.Variable(np.nan, trainable=False)
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return self.factor * super().generator_loss(fake_logits)
+
+
+@pytest.mark.parametrize("way", ["step", "train_on_batch", "fit"])
+def test_after_a_training_that_diverged_a_better_one_may_begin(way):
+    gan = make(loss=Switched())
+    with pytest.warns(UserWarning, match="diverged"):
+        gan.fit(IMAGES, verbose=0)
+    gan.loss.factor.assign(1.0)
+    before = weights(gan.generator)
+    getattr(gan, way)(IMAGES)
+    assert gan.diverged is None and not identical(weights(gan.generator), before)
+    assert np.isfinite(float(gan.g_loss_tracker.result()))
+
+
+def test_means_of_an_earlier_compile_are_forgotten():
+    gan = make(penalty=losses.R1())
+    for _ in range(3):
+        gan.compile(jit_compile=False)
+    assert sorted(each.name for each in gan.metrics) == ["d_accuracy", "d_loss", "g_loss"]
+
+
 @pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
 def test_weights_of_samples_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be None, came ndarray"):
         make().fit(IMAGES, verbose=0, **{name: np.ones(20)})
+    with pytest.raises(ValueError, match=f"{name} must be None, came ndarray"):
+        make().train_on_batch(IMAGES, **{name: np.ones(20)})
 
 
 def test_points_may_lie_anywhere():

@@ -871,7 +871,7 @@ for what, found in changed.items():
 #   rate. Take non-saturating, or what the paper that you follow has. Minimax (it was not among the twelve)
 #   stands still as soon as the discriminator is sure.
 # 3. **BatchNorm in the discriminator, or a penalty**: not both.
-# 4. **R1 when samples or losses keep going to and fro, or when a run is to be long.** It is what brings the two
+# 4. **R1 when samples or losses keep swinging back and forth, or when a run is to be long.** It is what brings the two
 #    numbers of section 1 to rest. It cost {{r1_cost:.0%}} more time a step here, {{r1_study:.0%}} in the study, and
 #    at its best rate a $\gamma$ ten times off cost little.
 # 5. **WGAN-GP when you want a loss that means something.** But it estimates a distance only as far as the
