@@ -335,6 +335,39 @@ def test_code_that_computes_otherwise_does_not(course, code):
     assert not read(course).cells[2].outputs
 
 
+def computed(code):
+    cells = [nbformat.v4.new_code_cell(code)]
+    return tool.computation(nbformat.v4.new_notebook(cells=cells))
+
+
+WRITTEN_OUT = 'd = {"a": f(g, 2), "b": f(lambda x: h(x), N)}'
+LOOP = "d = {{name: f(way, n) for name, (way, n) in {}.items(){}}}"
+WAYS = '{"a": (g, 2), "b": (lambda x: h(x), N)}'
+
+
+def test_a_loop_through_a_dict_is_the_dict_that_it_makes():
+    watched = LOOP.replace("{}.items()", 'runtime.progress({}.items(), "ways")')
+    for code in (LOOP.format(WAYS, ""), watched.format(WAYS, "")):
+        assert computed(code) == computed(WRITTEN_OUT)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        LOOP.format(WAYS.replace("2", "3"), ""),  # other numbers
+        LOOP.format(WAYS.replace('"a"', '"c"'), ""),  # other names
+        LOOP.format('{"b": (lambda x: h(x), N), "a": (g, 2)}', ""),  # another order
+        LOOP.format(WAYS, " if n"),  # some are left out
+        LOOP.format(WAYS.replace("N", "N()"), ""),  # all is called before the first f
+        LOOP.format("ways", ""),
+        LOOP.format(WAYS, "").replace("f(way, n)", "f(n, way)"),
+        LOOP.format(WAYS, "").replace("f(way, n)", "[f(way, n) for n in N]"),  # another n
+    ],
+)
+def test_another_loop_is_not(code):
+    assert computed(code) != computed(WRITTEN_OUT)
+
+
 def test_a_notebook_that_was_edited_as_its_source_was_needs_a_run(course):
     notebook = read(course)
     notebook.cells[2].source = notebook.cells[2].source.replace("[2]", "[3]")

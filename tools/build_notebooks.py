@@ -432,6 +432,62 @@ class _Unwatched(ast.NodeTransformer):
 
     visit_comprehension = visit_For
 
+    def visit_DictComp(self, node):
+        self.generic_visit(node)
+        return _written_out(node)
+
+
+def _written_out(node):
+    """The dict that {name: f(x) for name, x in {"a": 1, "b": 2}.items()} makes, line by line."""
+    match node:
+        case ast.DictComp(
+            generators=[
+                ast.comprehension(
+                    target=target,
+                    iter=ast.Call(
+                        func=ast.Attribute(value=ast.Dict(keys=keys, values=values), attr="items"),
+                        args=[],
+                        keywords=[],
+                    ),
+                    ifs=[],
+                    is_async=0,
+                )
+            ]
+        ):
+            pairs = [ast.Tuple([key, value]) for key, value in zip(keys, values, strict=True)]
+        case _:
+            return node
+    rounds = [_bound(target, pair) for pair in pairs]
+    simple = (ast.Call, ast.Attribute, ast.Name, ast.Constant, ast.expr_context)
+    if None in rounds or not all(isinstance(each, simple) for each in ast.walk(node.value)):
+        return node
+    made = [
+        [_Replaced(names).visit(copy.deepcopy(part)) for part in (node.key, node.value)]
+        for names in rounds
+    ]
+    return ast.Dict([key for key, _ in made], [value for _, value in made])
+
+
+def _bound(target, value):
+    """The names that a loop's target gives to values that nothing has to be called for, or None."""
+    if isinstance(target, ast.Name) and isinstance(value, (ast.Constant, ast.Name, ast.Lambda)):
+        return {target.id: value}
+    tuples = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+    if not tuples or len(target.elts) != len(value.elts):
+        return None
+    parts = list(map(_bound, target.elts, value.elts))
+    return None if None in parts else {name: each for part in parts for name, each in part.items()}
+
+
+class _Replaced(ast.NodeTransformer):
+    """Code with values in the places of names."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def visit_Name(self, node):
+        return self.values.get(node.id, node)
+
 
 def computation(notebook):
     """What the code cells compute: their code without comments, layout and `runtime.progress`."""
@@ -442,7 +498,8 @@ def same_code(fresh, stored):
     """Whether a stored run is still one of the `fresh` build's code.
 
     A run cannot be told from one of the same code that has other comments, another layout, or a
-    line more that says how far a loop is: these may be mended without running a lesson again.
+    line more that says how far a loop is, or from one of a loop that was written out: these may be
+    mended without running a lesson again.
     """
     block = stored.metadata["gan_course"]
     if code_sha256(fresh) == block["executed_code_sha256"]:

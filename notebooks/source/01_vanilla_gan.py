@@ -581,10 +581,13 @@ def with_graph(batches):
 # %%
 with_xla = build_gan(jit_compile=runtime.xla_works())
 speeds = {
-    "eager": steps_per_second(eagerly, 20),
-    "tf.function": steps_per_second(with_graph, STEPS),
-    "fit": steps_per_second(lambda batches: with_fit.fit(batches, verbose=0), STEPS),
-    "fit and XLA": steps_per_second(lambda batches: with_xla.fit(batches, verbose=0), STEPS),
+    name: steps_per_second(way, steps)
+    for name, (way, steps) in runtime.progress({
+        "eager": (eagerly, 20),
+        "tf.function": (with_graph, STEPS),
+        "fit": (lambda batches: with_fit.fit(batches, verbose=0), STEPS),
+        "fit and XLA": (lambda batches: with_xla.fit(batches, verbose=0), STEPS),
+    }.items(), "four ways")
 }
 for name, speed in speeds.items():
     print(f"{name:12} {speed:7.1f} steps/s   {speed / speeds['eager']:5.1f} times eager")
