@@ -128,6 +128,8 @@ def test_the_students_makefile_has_only_what_works_there(tmp_path):
     lines = make("help").stdout.splitlines()[1:]
     assert [line.split()[1] for line in lines] == ["lab", "doctor", "progress", "reset", "clean"]
     assert "-m gan_course lab" in make("-n", "lab").stdout
+    text = (folder / "Makefile").read_text(encoding="utf-8")
+    assert "#   LESSON=01" in text and "#   SET=" not in text and "#   FOLDER=" not in text
     assert make("test").returncode
 
 

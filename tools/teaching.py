@@ -78,8 +78,9 @@ py -3.13 -m venv .venv
 
 You work in copies of the notebooks, in `workbook/`. Write each answer into the cell that holds its
 `...`, with all that it needs: only these cells are graded. Hand in the notebook,
-`workbook/01_vanilla_gan.ipynb` for lesson 01. `make reset EXERCISE=1.2` puts an exercise back as
-it was, `make reset LESSON=01` a lesson; what you had is kept in `workbook/backup/`.
+`workbook/01_vanilla_gan.ipynb` for lesson 01, or what File, Download gives you on Colab. `make reset
+EXERCISE=1.2` puts an exercise back as it was, `make reset LESSON=01` a lesson; what you had is kept in
+`workbook/backup/`.
 """
 FILES = (
     *("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md"),
@@ -91,6 +92,7 @@ MAINTENANCE = (
     "test|test-colab|browser-test|fuzz|notebooks|run-notebooks|run|bench|check|lint|update|lock|"
     "publish|unpublish|student|grade|[.]venv/[.]dev"
 )
+SETTINGS = "SET|BENCH|JOBS|CHROMIUM|FOLDER|REPO|BRANCH"  # theirs
 
 
 def export(folder, root=ROOT, home=None):
@@ -136,6 +138,7 @@ def makefile(text):
     """The Makefile without the targets that need what students do not have."""
     kept = [part for part in text.split("\n\n") if not re.search(f"^({MAINTENANCE}):", part, re.M)]
     lines = "\n\n".join(kept).rstrip().splitlines()
+    lines = [line for line in lines if not re.match(f"#   ({SETTINGS})=", line)]
     for number, line in enumerate(lines):
         if line.startswith(".PHONY:"):
             lines[number] = re.sub(f" ({MAINTENANCE})(?= |$)", "", line)
