@@ -78,9 +78,9 @@ py -3.13 -m venv .venv
 
 You work in copies of the notebooks, in `workbook/`. Write each answer into the cell that holds its
 `...`, with all that it needs: only these cells are graded. Hand in the notebook,
-`workbook/01_vanilla_gan.ipynb` for lesson 01, or what File, Download gives you on Colab. `make reset
-EXERCISE=1.2` puts an exercise back as it was, `make reset LESSON=01` a lesson; what you had is kept in
-`workbook/backup/`.
+`workbook/01_vanilla_gan.ipynb` for lesson 01, or what File, Download gives you on Colab.
+`make reset EXERCISE=1.2` puts an exercise back as it was, `make reset LESSON=01` a lesson; what you
+had is kept in `workbook/backup/`.
 """
 FILES = (
     *("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md"),

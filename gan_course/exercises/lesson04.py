@@ -45,12 +45,11 @@ prediction(
     "4.c",
     "which cure leaves the picture sharp",
     right="b",
-    why="It only tells the discriminator what it could not see; a sample that is far from its mode "
-    "still looks false. A pack of four gets one answer for four samples: harder to learn for a "
-    "discriminator that learns as slowly as this one.",
+    why="A pack gets one answer for all its samples. For four it is harder to learn than for two, "
+    "and this discriminator learns slowly.",
     others={
-        "a": "A pack of four gets one answer for four samples, which a slow discriminator learns "
-        "late. Most samples lie between the modes here.",
+        "a": "The more samples are in a pack, the harder its one answer is to learn, and this "
+        "discriminator learns slowly. Most samples lie between the modes here.",
         "c": "Both bring the modes back. But look at how many samples lie between them.",
     },
 )

@@ -16,7 +16,7 @@
 #
 # After this lesson you can
 #
-# - say what the best discriminator answers to any two labels, and write its loss,
+# - say what the best discriminator answers when it is trained with any two labels, and write its loss,
 # - say why labels stay in [0, 1], and why only the real one is smoothed,
 # - tell smoothing from label noise,
 # - measure how sure a discriminator is, and whether rightly so.
@@ -182,8 +182,8 @@ for a, D in ((1.0, 0.5), (0.9, 0.45)):
 
 # %% [markdown]
 # So a smoothed game that has come to rest shows a loss of 1.37628, not $2 \ln 2 = 1.38629$, and answers of
-# 0.45. Does a network find that? Train one with **your** loss, on numbers of which real and fake ones come
-# from the same distribution, and then three more, with three pairs of labels, on two that lie apart.
+# 0.45. Does a network find that? Train one with **your** loss on real and fake numbers of
+# the same distribution, and then three more, with three pairs of labels, on two distributions that lie apart.
 
 # %%
 def train_discriminator(real, fake, a, b):
@@ -243,7 +243,7 @@ print(f"mean distance from the formula: {', '.join(f'{gap:.3f}' for gap in gaps)
 #
 # The best discriminator for smoothed labels answers between $b$ and $a$. The logits it needs lie between
 # $\log(b/(1-b))$ and $\log(a/(1-a))$: with $a = 0.9$ none above 2.2, while the labels 1 and 0 set no bound: there
-# the best logit is the logarithm of how many times as dense real samples are. (A network may overshoot.)
+# the best logit is $\log (p/q)$, with the densities $p$ of real and $q$ of fake samples. (A network may overshoot.)
 #
 # ## 2. Labels above 1
 #
@@ -256,7 +256,7 @@ print(f"mean distance from the formula: {', '.join(f'{gap:.3f}' for gap in gaps)
 #
 # - a: at $D = 1.2$
 # - b: nowhere, it falls for ever as the logit grows
-# - c: it ends at some logit, as flat as the cost of the label 1
+# - c: nowhere, but it levels off as the logit grows, as the cost of the label 1 does
 
 # %%
 # BEGIN SOLUTION
@@ -294,16 +294,16 @@ except ValueError as error:
 # %% [markdown]
 # ## 3. Why one-sided?
 #
-# If 0.9 is good for real images, why not 0.1 for fakes? Take the worst moment of a game: fakes lie where
-# nothing real is. The generator follows the slope of its loss, $-\log D$. Below, real numbers come from
+# If 0.9 is good for real images, why not 0.1 for fakes? Take the worst moment of a game: fakes lie where nothing
+# real is. The generator follows the slope of its loss, $-\log D$, in the place $x$. Below, real numbers come from
 # $N(0, 1)$ and fakes from $N(4, 1)$.
 #
 # **Prediction 3.c.** In the middle of the fakes, at 4, the best discriminator for the labels 1 and 0 gives
-# $-\log D$ a slope of 4. With the labels 0.9 and 0.1 the slope is about
+# $-\log D$, as a function of $x$, a slope of 4. With the labels 0.9 and 0.1 the slope is about
 #
 # - a: 3.2, since the labels lie 0.8 apart
 # - b: 5, since $D$ is higher
-# - c: 0.01
+# - c: 0.01, since $D$ hardly changes there
 
 # %%
 # BEGIN SOLUTION
@@ -400,8 +400,8 @@ axes.set_title("The middle of the fakes: it should come to 0")
 axes.legend();
 
 # %% [markdown]
-# *Two curves fall from 6 to below 0.5 within 200 steps, nearly together, and then to 0. The third creeps to
-# 5.3: a network is not quite the best discriminator.*
+# *Two curves fall from 6 to below 0.5 within 200 steps, nearly together, and then to 0. The third only creeps, to
+# 5.3. (That it moves at all is because a network is not quite the best discriminator.)*
 #
 # It is not that smoothing both sides always does this. It takes a discriminator near its best and fakes far
 # off. Where the two kinds overlap there is a slope, if a smaller one.
@@ -509,8 +509,9 @@ def build_gan(kind):
 
 
 # %% [markdown]
-# A callback keeps an eye on each run: `HealthMonitor` says in plain words what goes wrong, if something
-# does, and keeps the norm of the generator's gradient after each epoch.
+# A callback keeps an eye on each run: `HealthMonitor` says in plain words if numbers are NaN, a player has won,
+# samples are all alike or losses swing (it does not look for overfitting), and keeps the norm of the gradient for
+# all of the generator's weights after each epoch.
 #
 # **Prediction 3.d.** Smoothing makes the answers less extreme. What does it do to the Fréchet distance of
 # the digits?
@@ -540,9 +541,9 @@ for kind in KINDS:
 # %% [markdown]
 # ### How sure is it?
 #
-# Ask each discriminator about its training images, about test images, which it has never seen, and about
-# newly generated ones (drawn with averaged weights, as always). An image is called real if the answer is
-# nearer to the label of real images than to that of fakes.
+# Ask each discriminator about its training images, about test images, which it has never seen (*held out* or
+# *unseen* below), and about newly generated ones (drawn with averaged weights, as always). An image is called real
+# if the answer is nearer to the label of real images than to that of fakes.
 
 # %%
 asked = {}
@@ -599,7 +600,8 @@ for kind, found in asked.items():
 # {{held_out_plain:.0%}} of the real digits that it has never seen: it has learned these images, not what a
 # digit is. No label mends that. In this run the other three call {{held_out_least:.0%}} to
 # {{held_out_most:.0%}} of the unseen digits real, but more of the fakes, too. (In the study that comes below, the
-# means of three seeds are {{study_held_out_least:.0%}} to {{study_held_out_most:.0%}}, whatever the labels.)
+# means of three seeds are {{study_held_out_least:.0%}} to {{study_held_out_most:.0%}}, whatever the labels; it is not
+# printed there.)
 #
 # Very sure answers become fewer, as intended: of the training images {{sure_plain:.0%}} get one with plain labels,
 # {{sure_one_sided:.0%}} with one-sided smoothing, {{sure_noisy:.0%}} with noise. But is the discriminator less
@@ -620,10 +622,11 @@ for kind, found in asked.items():
     print(f"{kind:24} {cells[0]:>29} {cells[1]:>9} {cells[2]:>5}")
 
 # %% [markdown]
-# Told in beliefs, one-sided smoothing does not make the discriminator less sure of its training images:
+# Counted in beliefs, one-sided smoothing does not make the discriminator less sure of its training images:
 # {{believed_one_sided:.0%}} instead of {{believed_plain:.0%}}, and {{believed_two_sided:.0%}} with two-sided
 # smoothing. Smoothed labels change the unit of an answer. They also lower the bar: for a belief of 95% an answer of
-# 0.855 is now enough, and any answer above 0.9 counts as full belief. With noise it is {{believed_noisy:.0%}}.
+# 0.855 is now enough, and any answer above 0.9 counts as full belief. With noise the belief in
+# {{believed_noisy:.0%}} of the training images is very sure.
 #
 # But that is one run. The same recipe was trained beforehand with three seeds, and with all 60,000 images, too
 # (`benchmarks/smoothing.py`). That study is stored; its first seed is the run above, on the same kind of machine.
@@ -783,8 +786,9 @@ for name in rivals:
 # %% [markdown]
 # ## 6. What it cures, and what it does not
 #
-# - **It keeps answers and logits moderate**, on the side that is smoothed: that is what its labels ask for. One-sided
-#   labels leave the answers to fakes free.
+# - **It keeps answers and logits moderate**, on the side that is smoothed: that is what its labels ask for.
+#   One-sided labels leave the answers to fakes free. (In the run above fewer of these were very sure, too; with the
+#   study's other seeds it was not so.)
 # - **It does not make the discriminator doubt.** Counted in what it believes of the images that it has learned by
 #   heart, smoothing makes it surer, in the mean of three seeds, and noise changes the mean little (its seeds go both
 #   ways).

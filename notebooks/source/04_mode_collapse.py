@@ -225,8 +225,7 @@ print(metrics.mode_coverage(mixture.sample(2_500, seed=1), mixture.centers, mixt
 # ## 2. Collapse as it happens
 #
 # **Prediction 4.b.** Stop the discriminator: it keeps the weights that it has. The generator trains on, until its
-# loss $-\log D(G(z))$, averaged over many $z$, can get no lower. What does it make then? (Suppose that $D$ has
-# one highest point.)
+# loss $-\log D(G(z))$, averaged over many $z$, can get no lower. What does it make then?
 #
 # - a: samples like the real ones: their distribution has the lowest loss
 # - b: samples of every mode, those that fool the discriminator best more often
@@ -344,8 +343,9 @@ right.imshow(shares.T, aspect="auto", cmap="gray_r", vmin=0, vmax=1,
 right.set(xlabel="step", ylabel="mode", title="Where the samples are: black is all of them");
 
 # %% [markdown]
-# *Left: seldom more than one mode, and often none: then the cloud lies between the crosses, or beside one. Right:
-# dark bars that end in one row and go on in another.*
+# *Left: seldom more than one mode, and often none: then the cloud lies between the crosses, or beside one. Right,
+# where each sample is counted for the nearest mode, near or far: dark bars that end in one row and go on in
+# another. (The modes 0 and 7 are neighbors, too.)*
 #
 # ## 3. Cures
 #
@@ -355,17 +355,18 @@ right.set(xlabel="step", ylabel="mode", title="Where the samples are: black is a
 # - *Packing* (Lin et al. 2018): it judges $m$ samples at once, all real or all generated, and gives one logit.
 #   Packs of a collapsed generator hold the same sample $m$ times, which real ones never do.
 # - *Minibatch discrimination* (Salimans et al. 2016): a layer tells it, for each sample, how close the others of
-#   the batch are, in `kernels` numbers; each compares `row` features.
+#   the batch are, by `kernels` further numbers. For each of them it makes `row` numbers of a sample's features, and
+#   compares those with the others'.
 # - *Minibatch deviation* (Karras et al. 2018): a layer that adds one number, how much the batch varies.
 #   (They call it minibatch standard deviation.)
 #
 # Others change the generator's loss:
 #
-# - *Unrolling* (Metz et al. 2017): the loss is that against the discriminator as it will be, a few steps on. A
+# - *Unrolling* (Metz et al. 2017): the loss is computed with the discriminator as it will be a few steps later. A
 #   place that will be found out by then is not worth going to. (As in the paper it is a zero-sum game then: the
 #   generator makes the discriminator's whole loss large, instead of $-\log D$ small.)
 # - *Mode seeking* (Mao et al. 2019): the loss grows if different latent vectors give samples that are much alike.
-#   The number behind it is the weight of that.
+#   The number behind its name, in the table below, is the weight of that.
 #
 # And some change the game: learning rates, and the penalties R1 and R2 of lesson 05.
 #
@@ -404,7 +405,7 @@ print(pack(points, 2))
 # in high quality?
 #
 # - a: packs of four
-# - b: minibatch discrimination
+# - b: packs of two
 # - c: both the same
 
 # %%
@@ -470,16 +471,16 @@ exercises.check("4.c", prediction)
 #
 # - **Whatever compares samples brings modes back**: packs (those of four lost two modes with one seed), both layers,
 #   and mode seeking.
-# - **So does unrolling**, which compares nothing. It is slow: each step of the generator holds five of the
-#   discriminator, and the way back through them. So is minibatch discrimination, which compares each sample with
-#   each. The others take about a third of their time.
+# - **So does unrolling**, which compares nothing. It is slow: each step of the generator contains five of the
+#   discriminator, and backpropagates through them. So is minibatch discrimination, which compares each sample with
+#   each. The others take a third of their time, or less.
 # - **Equal learning rates do, too**, at no cost. They come first; a cure is for what is left.
 # - **R1 and R2 do not help here.** They make the discriminator flatter, and it was too slow already; that may be
 #   why. (Lesson 05 gives them their own rates.)
 # - **A cure has a price.** With packs of four only {{pack4_quality:.0%}} of the samples are of high quality. In
-#   theory that need not be: the best discriminator of packs adds up the logits of the best one for single samples,
-#   and is as strict with each as before. But this one learns slowly, and has to learn it for four points at once,
-#   from one answer for all four; that may be why.
+#   theory packs need not cost quality: the best logit for a pack is the sum of the best logits for its samples, so
+#   that each counts as before. But this discriminator learns slowly, and gives one answer for four points; that may
+#   be why.
 # - **Each number sees something else.** With packs of four the reverse KL is small, because samples between the
 #   modes are counted for the nearest one.
 #
@@ -490,8 +491,9 @@ exercises.check("4.c", prediction)
 # ### Exercise 4.4: mend a collapsed run
 #
 # Here is another one: the discriminator learns a hundred times more slowly. **Find settings** that capture all 8
-# modes with a high quality of at least 75 %, in as many steps (seed 0). `rescue` takes `rate`, `d_rate`, and whatever
-# `CURES` has in its lines, such as `pack=2`. Change one thing, look, and keep it if it helped; guess before each run.
+# modes with a high quality of at least 75 %, in the same 3,000 steps (seed 0). Several rows of the table would do:
+# find some that are not in it. `rescue` takes `rate`, `d_rate`, and whatever `CURES` has in its lines, such as
+# `pack=2`. Change one thing, look, and keep it if it helped; guess before each run.
 
 # %%
 def rescue(rate=1e-2, d_rate=1e-4, steps=3_000, **changes):
@@ -522,8 +524,8 @@ exercises.check("4.4", mended)
 # So far every cure had to make do with two bad learning rates. That is where a cure is needed, but it is not a fair
 # comparison: what if each may choose its own? `benchmarks/mode_collapse.py` asks that. It follows the first table
 # of the paper on packing: the ring with a standard deviation of 0.01 and a grid of 25 modes, batches of 100,
-# scores of 2,500 samples. Each method tried three learning rates on the grid, and two values of a number of its
-# own where it has one, with one run each: which covers most of the grid with good samples? The best settings ran
+# scores of 2,500 samples. At first each method ran on the grid with three learning rates, and with two values of a
+# setting of its own where it has one, once each. The settings that covered most of the grid with good samples ran
 # again, with five new seeds, on the grid and on the ring. That takes two hours; here are the stored means and
 # standard errors.
 #
@@ -556,7 +558,7 @@ for method in sorted(methods, key=lambda name: in_study(name, "grid", "reverse_k
     )
 
 # %% [markdown]
-# The last two columns are those of the grid, and in this order the table is sorted. A perfect generator has 98.9 %
+# The last two columns are those of the grid, and the table is sorted by the last one. A perfect generator has 98.9 %
 # and about 0.0048. The paper's own numbers, means of ten runs:
 #
 # | published (Lin et al. 2018, table 1) | modes of 8 | modes of 25 | high quality | reverse KL |
@@ -570,7 +572,7 @@ for method in sorted(methods, key=lambda name: in_study(name, "grid", "reverse_k
 # fall to nearly 0.
 #
 # - **The order is another one.** Four methods find all modes of both in every run: minibatch deviation, R1 and R2
-#   with either loss, and minibatch discrimination. The first two rows also have shares about as even as chance
+#   with either loss, and minibatch discrimination. The first two rows also have shares nearly as even as chance
 #   allows. (The runs with R1 and R2 differ in one more thing, Adam's beta_1 of 0.)
 # - **The plain GAN finds {{study_plain:.1f}} of 25**, six or seven more than in the paper. Why, we do not know:
 #   networks, rates and steps all differ. But the number is fragile. LeakyReLU in its generator takes it to
@@ -580,7 +582,7 @@ for method in sorted(methods, key=lambda name: in_study(name, "grid", "reverse_k
 #   rates: {{study_three:.1f}} and {{study_two:.1f}}.
 # - **Mode seeking disappoints, and shows how one is fooled.** In the run that chose its settings it found all 25. The
 #   five new seeds found {{study_seeking:.1f}}. The best of many single runs is always partly luck. That is why the
-#   seeds are new. Two learning rates were such a choice, too.
+#   seeds are new. The settings of *two learning rates* were such a lucky choice, too.
 # - **Packs of two** find as many modes as published, but no more than the plain GAN within the errors, and with less
 #   quality: in one of the five runs most samples lie between the modes again.
 #
@@ -634,9 +636,9 @@ watch.film()
 # stripes into one figure, the same in all twenty. It keeps changing, in all of them at once.*
 #
 # How many kinds are there, before the change of rates and after? A class counts if at least 1 % of the images
-# belong to it, because the classifier errs now and then. The distance behind it is the Fréchet distance of lesson
-# 06: how far the images are from real digits as a whole, 0 at best. Lesson 02 ended at
-# 1.5, and the blurred digits of lesson 06 are at 36.
+# belong to it, because the classifier errs now and then. (The shares are rounded: a class with 0.9 % shows 1 %, and
+# does not count.) The distance behind it is the Fréchet distance of lesson 06: how far the images are from real
+# digits as a whole, 0 at best. Lesson 02 ended at 1.5, and the blurred digits of lesson 06 are at 36.
 
 # %%
 fid = metrics.FrechetDistance(data.load(digits.name, "test").images, digits.name)
@@ -655,7 +657,9 @@ healthy, gone = describe(before), describe(after)
 
 # %% [markdown]
 # Look at the first line: **a partial collapse.** Each class should have about 10 %. The rarest has {{rarest:.1%}},
-# and that was a run with equal rates, after 500 steps, which seemed to go well. Had you seen it in the first frame?
+# and that was a run with equal rates, after 500 steps, which seemed to go well. Would twenty images have shown it?
+# (They are the first row of the next picture.)
+#
 #
 # The second line says that nearly all images are of one class. But is that figure a digit at all? **A count can be
 # fooled.** The classifier knows ten classes and nothing else. It must call everything one of them, even noise and
@@ -848,10 +852,11 @@ for (method, minutes), found_in in sorted(of_kinds.items(), key=lambda item: ite
 # - **The slower methods fall behind, in the mean.** Time is one reason: they make 54 to 69 % of the steps, because
 #   packs of two judge twice as many images, and penalties need slopes. It is not the only one: those with penalties
 #   also have no BatchNorm and another beta_1, and every row chose the highest or the lowest rate that was tried, so
-#   that none is surely at its best. Still, all find {{stacked_fewest:.0f}} kinds or more. What each reaches in hours
-#   is another question: the last published row took seven of them, on eight GPUs.
+#   that none is surely at its best. Still, every single run finds {{stacked_fewest:.0f}} kinds or more. What each
+#   reaches in hours is another question: the last published row took seven of them, on eight GPUs.
 # - **R1 alone did not diverge here.** Huang et al. report that it does with their large network (lesson 05 mentions
-#   it). But its seeds differ most: {{stacked_r1_best:.2f}} to {{stacked_r1_worst:.2f}}.
+#   it). But its three runs differ most, from {{stacked_r1_best:.2f}} to {{stacked_r1_worst:.2f}} (the table has
+#   their mean).
 #
 # ## 7. What to do
 #

@@ -104,16 +104,16 @@ plots.Panel(draw_rows, scale=2, start={"steps": 3_000},
 
 # %% [markdown]
 # *Six rows of digits. Most can be read, some cannot, and here and there is a gray speck near an edge.* (Sliders
-# need a running kernel; without one, read `mixed`: 0, 1 and 2 are real. Without MNIST you see the embedded digits,
-# whose coarseness gives them away.)
+# need a running kernel; without one, read on below the next output. Without MNIST you see the embedded digits, whose
+# coarseness gives them away.)
 
 # %%
 for steps, stage in models.pretrained_card("dcgan_mnist")["stages"].items():
     print(f"{steps:>5} steps: Fréchet distance {stage['frechet_distance']:6.1f}")
 
 # %% [markdown]
-# After 100 and 500 steps nobody needs a number. After 3,000 the eye gets tired, and that is where the numbers of
-# this lesson begin.
+# (Real were the second, the fifth and the sixth row.) After 100 and 500 steps nobody needs a number. After 3,000
+# the eye gets tired, and that is where the numbers of this lesson begin.
 #
 # ## 1. A distance, in one dimension
 #
@@ -375,7 +375,8 @@ print(f"floor for {COUNT:,} images: {fid.floor(COUNT)}")
 print(f"other real digits: {fid(others)}")
 
 # %% [markdown]
-# The **kernel distance** (KID, Bińkowski et al. 2018) on the right compares the first three moments of
+# The **kernel distance** (KID, Bińkowski et al. 2018; its *kernel* is a function of two feature vectors, not one of a
+# convolution) on the right compares the first three moments of
 # the features (mean, covariance, and how lopsided they are), and has no such bias: for identical
 # distributions it is 0 on average, whatever the number of images, so single values may be negative. It
 # is the better choice for few images. The Fréchet distance is the one that most papers report.
@@ -573,9 +574,10 @@ print(f"precision {recall(distances.T, fake_radii, real_radii):.2f}, "
 # One failure is the worst for an application, since nothing new is made and private images may leak.
 # Suppose that a generator simply hands out its training images.
 #
-# **Prediction 6.b.** Compared with new real images, from the test set, these copies get
+# **Prediction 6.b.** Held against the *held-out* digits, and compared with new real images from the test set, these
+# copies get
 #
-# - a: a clearly larger Fréchet distance, since they are few and come again and again
+# - a: a clearly larger Fréchet distance, since nothing new is made
 # - b: a clearly lower precision
 # - c: a clearly lower recall
 # - d: nothing of the kind: they score as well or better
@@ -609,7 +611,7 @@ for name, images in {"copies": copies, "moved copies": np.roll(copies, 1, axis=2
 # Here are four generators, known by their numbers alone:
 #
 # - `"gan"`: the one trained above;
-# - `"collapsed"`: draws digits as good as real ones, of one class only;
+# - `"collapsed"`: draws real digits, moved by up to a pixel, of one class only;
 # - `"blurry"`: draws digits as good as real ones, slightly blurred;
 # - `"copies"`: hands out training images.
 
@@ -666,8 +668,8 @@ plots.image_grid(np.concatenate(rows), "from the top: real, A, B, C, D", columns
 #
 # The copies score no worse than real images, in every number but the last. Blurred images come out a little above ½
 # without being copies: with little contrast an image is closer to all others. And the GAN's images lie farther from
-# the training images than real ones do. Here are the copies, each with its nearest training image below, and the same
-# for the GAN:
+# the training images than real ones do, as moved digits do, too. Here are the copies, each with its nearest
+# training image below, and the same for the GAN:
 
 # %%
 pairs = []
@@ -686,10 +688,10 @@ plots.image_grid(np.concatenate(pairs), "copies and nearest, the GAN and nearest
 # A classifier that trains for too long memorizes its training set, and early stopping is a cure. Is it
 # the same with a GAN? Take very little to learn from: {{few}} images instead of 57,000.
 #
-# **Prediction 6.c.** Within {{steps:,}} steps, the distance to *held-out* digits will
+# **Prediction 6.c.** In a stored run of {{steps:,}} steps, the distance to *held-out* digits will
 #
 # - a: fall as low as with all images
-# - b: fall, and stay level well above the curve of all images
+# - b: fall ever more slowly, and end well above the curve of all images
 # - c: fall, and then rise to more than twice its own lowest value
 
 # %%
@@ -744,8 +746,8 @@ for ax in axes:
     ax.set_xticks(range(0, study[0]["epochs"] + 1, 5))
 
 # %% [markdown]
-# *Left, one bundle of curves falls to the end; the other flattens early, at a higher level. Right, its
-# discriminators soon are right nearly always; the others' accuracy stays near 0.75.*
+# *Left, the blue curves, of 55,000 images, fall to the end; the orange ones, of {{few}}, flatten early, higher up.
+# Right, the orange discriminators soon are right nearly always; the accuracy of the blue ones stays near 0.75.*
 
 # %%
 def over_seeds(size, name):
@@ -773,9 +775,10 @@ for size in sizes:
 exercises.check("6.c", prediction)
 
 # %% [markdown]
-# The discriminators of few images recognize their own, and take nearly all other real digits for fakes:
-# they have memorized (Karras et al. 2020 show the same for large GANs). With all images there is no such
-# gap. What counts is the gap; where both shares lie depends on BatchNorm's running averages, too.
+# The discriminators of few images recognize their own, and take nearly all other real digits for fakes: they have
+# memorized (Karras et al. 2020 show the same for large GANs). With all images there is no such gap. What counts is
+# the gap. Where both shares lie differs from seed to seed: with all images the three discriminators call 82%, 100%
+# and 3% of the held-out digits real, which depends on BatchNorm's moving averages, too.
 #
 # And yet early stopping is worth little here. With all images the distance is still falling, and the
 # best epoch is one of the last. With few images it falls but slowly, the best epoch is one of the last, too, and
@@ -792,8 +795,8 @@ exercises.check("6.c", prediction)
 # **Write a generator that reaches the inception score of real digits, and is useless**: with a coverage
 # below 10%. (Coverage is a sturdier relative of recall: the share of real images whose own ball contains
 # a generated image.) Your function gets real images with their labels and returns `count` images.
-# `see.probabilities(images)` gives the classifier's opinion, one row per image. The check uses the
-# embedded digits.
+# The check uses the embedded digits: `metrics.get_features("digits").probabilities(images)` is what its classifier
+# thinks, one row per image.
 
 # %% exercise="6.6"
 def my_generator(images, labels, count):
@@ -818,7 +821,7 @@ exercises.check("6.6", my_generator)
 # | inception score | is each image of a clear class, do all classes come equally often? | high, as for real images | anything about real images: soft or wrong strokes, missing kinds within a class, copies |
 # | precision | do generated images look like real ones? | high, as for real images | missing kinds; copies. One outlier with a large ball can raise it |
 # | recall | are all kinds there? | high, as for real images | copies. One outlier can raise it, too |
-# | copying score | are they closer to training images than new real ones are? | about ½, or below | copies that were moved, or mixed with bad images; quality |
+# | copying score | are they closer to training images than new real ones are? | about ½ (far below: unlike real images) | copies that were moved, or mixed with bad images; quality |
 #
 # And how to read them together:
 #

@@ -19,7 +19,7 @@
 # - measure whether you get what you ask for, class by class,
 # - tell a generator that ignores its label from one that listens,
 # - keep the style and change the class, or the other way round,
-# - trade variety for quality with the truncation trick.
+# - use the truncation trick, and say when it works.
 #
 # **The stored run took {{minutes}} minutes** on two CPU cores. A classifier reads {{asked:.1%}} of its digits as the
 # digit that was asked for; of real ones it reads {{real_asked:.1%}} right. The Fréchet distance is {{fid:.1f}}
@@ -107,8 +107,9 @@ plots.Panel(ask, scale=2, start={"digit": 2}, digit=range(10))
 # ## 1. A label for the generator
 #
 # A generator turns a latent vector $z$ into an image. Let it take a second input, the label $y$ (Mirza and Osindero
-# 2014). But a network multiplies and adds, and a label is a name. As a number, nine would be nine times one. So give
-# each class a number of its own, 1 for the label and 0 for all others: a *one-hot* vector.
+# 2014). But a network multiplies and adds, and a label is a name. As a number, nine would be nine times one. So take
+# as many numbers as there are classes: 1 in the place of the label's class, 0 in all others, a *one-hot* vector. Put
+# beside the latent vector (*concatenation*), it comes in with it.
 #
 # ### Exercise 7.1: a label beside the latent vector
 #
@@ -170,19 +171,20 @@ print("ten latent vectors and ten labels become", images.shape)
 #
 # How does the label come in? One can add ten channels to the image, one for each class (*concatenation* again).
 # Miyato and Koyama (2018) start from the logit of $D^*$ instead. It falls into two parts (again with labels that are
-# equally frequent among both):
+# equally frequent among both; $p_g$ is the density of generated images, lesson 01's $q$):
 #
 # $$\log \frac{p(x \mid y)}{p_g(x \mid y)} = \log \frac{p(x)}{p_g(x)} + \log \frac{p(y \mid x)}{p_g(y \mid x)}$$
 #
 # The first part is for the image alone: any discriminator has it. The second one asks how well the label fits.
-# Classifiers compute that from the features $f(x)$ of their last layer but one, with a vector $u_y$ for each class:
+# A classifier computes $\log p(y \mid x)$ from the features $f(x)$ of its last layer but one, with a vector $u_y$ for
+# each class:
 #
 # $$\log p(y \mid x) = u_y \cdot f(x) - \log Z(x)$$
 #
-# where $Z(x)$ makes the sum over all classes 1. Take such a classifier for $p$, one with the same features for $p_g$,
-# and subtract. The difference of two inner products is an inner product again, with a vector $v_y$. The difference of
-# the two logarithms does not depend on the label, so it goes into the first part. If that is linear in the features,
-# too, then
+# where $Z(x)$ makes the sum over all classes 1. Take such a classifier for $p$, one with the same features for
+# $p_g$, and subtract. The difference of two inner products is an inner product again, with a vector $v_y$. The
+# difference of the two $\log Z(x)$ does not depend on the label, so add it to the first part. If this sum is linear
+# in the features, too, then
 #
 # $$\text{logit}(x, y) = w \cdot f(x) + b + v_y \cdot f(x)$$
 #
@@ -321,15 +323,15 @@ print(f"{'worst':13}{mine['asked'].min():19.1%}{real['asked'].min():14.1%}"
 print(f"{'all together':46}{mine['fid']:17.1f}{real['fid']:11.1f}")
 
 # %% [markdown]
-# On average the digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}; fours and fives
-# are read less well. Some classes are even read better, and that need be no merit: real digits have odd ones among
-# them, which are hard to read, and which the generator may leave out. That is why the distances are there. They show
-# that there is still some way to go: {{fid:.1f}} for all together, where as many new real images have
-# {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real ones have {{real_within:.1f}}. (Distances within
-# a class are larger for real images, too: they are of a tenth of the images, and small samples find larger distances,
-# as in lesson 06.)
+# On average the digits are read about as well as real ones are: {{asked:.1%}} and {{real_asked:.1%}}; fours and
+# fives are most clearly read less well. Some classes are even read better, and that need be no merit: real digits
+# have odd ones among them, which are hard to read, and which the generator may leave out. That is why the distances
+# are there. They show that there is still some way to go: {{fid:.1f}} for all together, where as many new real
+# images have {{real_fid:.1f}}, and {{within:.1f}} within the classes, where real ones have {{real_within:.1f}}.
+# (Distances within a class are larger for real images, too: they are of a tenth of the images, and small samples
+# find larger distances, as in lesson 06.)
 #
-# ## 5. A label that is ignored
+# ## 5. Shuffled labels
 #
 # Suppose the data set came with its labels shuffled: the images are right, and each has the label of another one.
 #
@@ -337,7 +339,7 @@ print(f"{'all together':46}{mine['fid']:17.1f}{real['fid']:11.1f}")
 #
 # - a: bad images, far from real ones, and a smaller share of digits as asked for
 # - b: images as good as before, and nearly all as asked for
-# - c: images like those of a GAN without labels, and one in ten as asked for
+# - c: digits that can be read, as without labels, and one in ten as asked for
 
 # %%
 # BEGIN SOLUTION
@@ -373,10 +375,11 @@ plots.image_grid(style_and_label(deaf), "shuffled labels", CLASSES, axes[1]);
 # *Three latent vectors, one a row; the label goes from 0 to 9 along the row. On the right it changes hardly
 # anything.*
 #
-# Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the generator
-# no reason to listen. What is left is a GAN without labels: its distance is {{shuffled_fid:.1f}}, and GANs without
-# labels reach {{study_no_label:.1f}} in about the same time (section 8). Anyone who looks only at that number, or at
-# a page of digits, sees a GAN that is somewhat worse, and not what is wrong. Three things show it:
+# Shuffled labels say nothing about the image, so the discriminator has nothing to learn from them, and the
+# generator no reason to listen. What is left is a GAN without labels: its distance is {{shuffled_fid:.1f}}, and
+# GANs without labels reach {{study_no_label:.1f}} in about the same time (section 8; why this one is behind them
+# was not tried). Anyone who looks only at that number, or at a page of digits, sees a GAN that is somewhat worse,
+# and not what is wrong. Three things show it:
 #
 # - count what was asked for: {{shuffled_asked:.1%}}, what chance gives,
 # - the distance *within* the classes: {{shuffled_within:.0f}} in place of {{within:.1f}},
@@ -413,9 +416,9 @@ plots.image_grid(style_and_label(gan, rows=6, seed=3), columns=CLASSES, scale=3)
 #
 # The other way round: keep the label, and walk from one latent vector to another. And something that no training
 # image shows: a label in between. The label comes in as a one-hot vector, and all BatchNorms take their scales and
-# shifts from it: a matrix times that vector picks those of the class. So half of one label and half of another mixes
-# the scales and shifts of both. The model below begins after the one-hot vector, which is the second input of each
-# `ConditionalBatchNormalization`:
+# shifts from it: a matrix times that vector picks those of the class. So half of one label and half of another
+# mixes the scales and shifts of both. The model below takes the one-hot vector itself, or a mixture of two, in
+# place of the label: it is the second input of each `ConditionalBatchNormalization`.
 
 # %%
 kind = models.ConditionalBatchNormalization
@@ -446,11 +449,11 @@ plots.image_grid(np.concatenate([walk, *halves]), "label 2, another style; then 
 # the middle it may be neither one nor the other: nobody ever asked for half a label in training, and no discriminator
 # has judged such images. That they look like strokes at all comes from the network.
 #
-# ## 7. Typical or varied: the truncation trick
+# ## 7. The truncation trick
 #
-# A trained generator can be asked to play safe. Brock et al. (2019) did it for *BigGAN*, which draws photos: they
-# trained it with latent vectors from a normal distribution, and when they generated images, they drew again every
-# number that was farther from 0 than a threshold.
+# What a trained generator draws depends also on how its latent vectors are drawn. Brock et al. (2019) changed that
+# for *BigGAN*, which draws photos: they trained it with latent vectors from a normal distribution, and when they
+# generated images, they drew again every number that was farther from 0 than a threshold.
 #
 # **Prediction 7.b.** What did that do to their images?
 #
@@ -528,10 +531,11 @@ plots.image_grid(some, "thresholds 4, 1.5, 1 and 0.5", 20);
 # **Both fall, and the images fall apart.** That is not what Brock et al. saw. (The distance without a threshold is a
 # little larger than in section 4: 2,000 images find larger distances than 10,000.)
 #
-# Why here? Each layer of our generator but the last ends with BatchNorm. In use, that subtracts means and divides by
-# standard deviations that were averaged *in training*. Shorter latent vectors give outputs that vary less, and the
-# stored numbers no longer fit. So let it compute new ones, from the short vectors. With `training=True` BatchNorm
-# takes the means and deviations of the batch, here of all 2,000 images (and writes them down, so we use a copy):
+# Why here? Each layer of our generator but the last ends with BatchNorm. In use, that subtracts means and divides
+# by standard deviations that were averaged *in training*. Shorter latent vectors give outputs that vary less, and
+# these statistics no longer fit. So let it compute new ones, from the short vectors ("new numbers" below). With
+# `training=True` BatchNorm takes the means and deviations of the batch, here of all 2,000 images (and writes them
+# down, so we use a copy):
 
 # %%
 def with_new_numbers(trained, condition, threshold=0.5):
@@ -548,11 +552,12 @@ show("threshold 0.5, new numbers", renewed)
 
 # %% [markdown]
 # The scores are back, and next to nothing is traded: all is nearly as if there were no threshold. That is BatchNorm
-# again. The first layer has no bias, so vectors half as long give outputs half as large, and BatchNorm, with the
-# deviation of that batch, divides the half out. All other layers get what they always get.
+# again. The first layer of `gan` has no bias (the label comes in later, with BatchNorm), so vectors half as long
+# give outputs half as large, and BatchNorm, with the deviation of that batch, divides the half out. All other
+# layers get what they always get.
 #
-# So what should a short latent vector mean for a network that sees nothing else at that place? Let there be something
-# else. In this generator, the label stands beside the latent vector, one-hot as in section 1; all else is as before:
+# A short latent vector can only mean something to the first layer if there is something else that does not shrink.
+# In this generator, the label stands beside the latent vector, one-hot as in section 1; all else is as before:
 
 # %%
 steady = new_gan(condition="concatenate")
@@ -584,7 +589,8 @@ exercises.check("7.b", prediction)
 
 # %% [markdown]
 # *Left: with one-hot labels, precision rises as the threshold goes down to 0.75, and recall falls; with labels in
-# BatchNorm, both fall. Right: Fréchet distances. Below: the lower the threshold, the more alike are the images.*
+# BatchNorm, both fall. Right: both distances grow as the threshold goes down; at 1 the one with labels in BatchNorm
+# is still the lower one, at 0.5 it is far higher. Below: the lower the threshold, the more alike are the images.*
 #
 # This is the trade. Without a threshold, precision is {{precision_of_all:.2f}} and recall {{recall_of_all:.2f}}; with
 # one of 1 they are {{precision_at_1:.2f}} and {{recall_at_1:.2f}}; with one of 0.5 precision is
@@ -614,16 +620,17 @@ steady_renewed = with_new_numbers(steady, "concatenate")
 show("threshold 0.5, new numbers", steady_renewed)
 
 # %% [markdown]
-# Without a threshold, most of what the outputs vary by is style; with one of 0.5, {{share_at_half:.0%}} is the label.
-# The other layers see what to draw, and less of how. New numbers for BatchNorm cannot undo that, as the last line
-# shows: they divide both parts alike. In `gan`, where the first layer gets the latent vector and nothing else,
-# dividing brings everything back. (Its classes have shifts of their own, too, but these come after the division.) And
-# the stored numbers fit better here, since the deviation falls less. That may be why these images stay whole.
+# Without a threshold, most of what the outputs vary by is style; with one of 0.5, {{share_at_half:.0%}} is the
+# label. The other layers see what to draw, and less of how. New statistics for BatchNorm cannot undo that, as the
+# last line shows: they divide both parts alike. In `gan`, where the first layer gets the latent vector and nothing
+# else, dividing brings everything back. (Its classes have shifts of their own, too, but these come after the
+# division.) And the statistics of the training fit better here, since the deviation falls less than in `gan` (the
+# last number of each line). That may be why these images stay whole.
 #
-# (BigGAN has labels in BatchNorm, whose numbers are computed anew for each threshold. But parts of its latent vector
-# stand beside the label there, and also set scales and shifts, after the division: `condition="hierarchical"`. Brock
-# et al. report that even so many of their networks could not be truncated, and add a penalty against that,
-# *orthogonal regularization*.)
+# (BigGAN has labels in BatchNorm, whose statistics are computed anew for each threshold. But parts of its latent
+# vector stand beside the label there, and also set scales and shifts, after the division:
+# `condition="hierarchical"`. Brock et al. report that, even so, many of their networks could not be truncated, and
+# add a penalty against that, *orthogonal regularization*.)
 #
 # ### Exercise 7.5: how much truncation
 #
@@ -647,7 +654,11 @@ exercises.check("7.5", (everything, chosen))
 # The GAN above had its label in BatchNorm and in a projection. A stored study, `benchmarks/conditional.py`, has the
 # other ways, with lesson 02's networks: each tried its settings for half a minute with one seed, and ran with the
 # best for one minute, with five new ones. (Time is counted in steps: as many as two otherwise idle cores make in that
-# time.) The last three rows begin with BatchNorm and projection, and add what BigGAN has, at this scale: the hinge
+# time.) A row names the generator's way in, then the discriminator's; one word is both. (Concatenation: one-hot
+# vectors in the generator, and ten more channels, one for each class, in the discriminator. An embedding gives the
+# discriminator a trained picture for each class as one more channel. With the auxiliary classifier the generator has
+# one-hot vectors.) The last three rows begin with BatchNorm and projection, and each adds to the one above what
+# BigGAN has, at this scale: the hinge
 # loss and spectral normalization of both networks, in the discriminator instead of BatchNorm; then hierarchical
 # latents, a part of the latent vector beside the label in each normalization; then orthogonal regularization.
 
