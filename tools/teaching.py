@@ -104,7 +104,8 @@ def export(folder, root=ROOT, home=None):
     readme, mark = folder / "README.md", folder / MARK
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise TeachingError(f"{folder} holds something else: name another folder, FOLDER=...")
-    edited = readme.exists() and builder.sha256(readme.read_text("utf-8")) != mark.read_text()
+    written = mark.read_text("utf-8") if mark.exists() else ""
+    edited = readme.exists() and builder.sha256(readme.read_text("utf-8")) != written
     for part in COURSE:
         shutil.rmtree(folder / part, ignore_errors=True)
     for path in folder.glob("notebooks/[0-9][0-9]_*.ipynb"):
