@@ -56,9 +56,14 @@ def _check_unweighted(**weights):
             )
 
 
+def _unscaled(optimizer):
+    """The optimizer that knows the weights, also where a `LossScaleOptimizer` is around it."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def _check_optimizer(name, optimizer, networks):
     """An optimizer keeps averages for each weight, so it stays with the networks it began with."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    optimizer = _unscaled(optimizer)
     if not optimizer.built:
         return
     known = {id(variable) for variable in optimizer._trainable_variables}
@@ -177,19 +182,6 @@ def _sampler(generator, signature):
 def _parts(samples, size=500):
     """Samples in pieces that fit into memory."""
     return [samples[i : i + size] for i in range(0, len(samples), size)]
-
-
-def _check_apart(**networks):
-    """Refuse networks with layers in common, which would learn from both sides of the game."""
-    owner = {}
-    for name, network in networks.items():
-        for weight in network.weights:
-            other = owner.setdefault(id(weight), name)
-            if other != name:
-                raise ValueError(
-                    f"{name} must have no layer in common with {other}, came one with the weight "
-                    f"{weight.path!r} of both. Build each network anew."
-                )
 
 
 def _check_plain(generator, discriminator, latent_dim, pack):
@@ -399,7 +391,9 @@ class _Game(keras.Model):
             x = _enough_for(devices, x) if is_dataset else x
         if shuffle is None:
             shuffle = not is_dataset
-        _check_unweighted(**{name: kwargs.get(name) for name in ("sample_weight", "class_weight")})
+        _check_unweighted(
+            sample_weight=kwargs.get("sample_weight"), class_weight=kwargs.get("class_weight")
+        )
         for name in ("validation_data", "validation_split"):
             given = kwargs.get(name)
             if given is not None and not (isinstance(given, numbers.Real) and given == 0):
@@ -506,9 +500,13 @@ class _Game(keras.Model):
     def _begin_again(self):
         """Forget how the last training ended, if it had to be stopped."""
         if self.diverged is not None:
-            self._guard.reset()
-            self.reset_metrics()  # or all means would stay NaN
+            self._forget_numbers()
             self.diverged = None
+
+    def _forget_numbers(self):
+        """What went wrong, or all means would stay NaN."""
+        self._guard.reset()
+        self.reset_metrics()
 
     def _run_step(self, data):
         """The guarded step as a `tf.function`, with errors in words."""
@@ -520,8 +518,7 @@ class _Game(keras.Model):
             logs = self._compiled_step(data)
         message = self._what_went_wrong()
         if message:
-            self._guard.reset()
-            self.reset_metrics()  # or all means would stay NaN
+            self._forget_numbers()
             self.diverged = message
             raise FloatingPointError(message)
         return logs
@@ -534,8 +531,7 @@ class _Game(keras.Model):
         step = self._steps_made() + 1
         is_data, cause = found
         if is_data:
-            self._guard.reset()
-            self.reset_metrics()  # or all means would stay NaN
+            self._forget_numbers()
             raise ValueError(f"{cause} (It was found in step {step}, which changed nothing.)")
         broken = [
             name
@@ -564,6 +560,18 @@ class _Game(keras.Model):
     def _sides(self):
         """The networks that make samples, and those that judge them."""
         return [self.generator], [self.discriminator]
+
+    def _check_apart(self):
+        """Refuse networks with layers in common, which would learn from both sides of the game."""
+        owner = {}
+        for name in self._NETWORKS:
+            for weight in getattr(self, name).weights:
+                other = owner.setdefault(id(weight), name)
+                if other != name:
+                    raise ValueError(
+                        f"{name} must have no layer in common with {other}, came one with the "
+                        f"weight {weight.path!r} of both. Build each network anew."
+                    )
 
     def _compile(self, jit_compile="auto", **kwargs):
         """What `keras.Model.compile` does with what is the same for all models."""
@@ -682,9 +690,8 @@ class _Game(keras.Model):
         if not any(average.any() for average in averages):  # all zero before the first step
             yield
             return
-        optimizer = self.generator_optimizer
-        # those it began with: a layer may be frozen by now
-        variables = getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables
+        # those that it began with: a layer may be frozen by now
+        variables = _unscaled(self.generator_optimizer)._trainable_variables
         raw = [variable.numpy() for variable in variables]
         try:
             for variable, value in zip(variables, averages, strict=True):
@@ -720,8 +727,7 @@ class _Game(keras.Model):
 
     def _averages(self):
         """The averages of the generator's weights that its optimizer keeps, if it keeps any."""
-        optimizer = getattr(self, "generator_optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        optimizer = _unscaled(getattr(self, "generator_optimizer", None))
         keeps = getattr(optimizer, "use_ema", False)
         return optimizer._model_variables_moving_average if keeps else []
 
@@ -811,9 +817,9 @@ class GAN(_Game):
         super().__init__(name=name, **kwargs)
         checks.check_count("pack", pack)
         self._check_networks(generator, discriminator, latent_dim, pack)
-        _check_apart(generator=generator, discriminator=discriminator)
         self.generator = generator
         self.discriminator = discriminator
+        self._check_apart()
         self.latent_dim = latent_dim
         self.seed = checks.check_seed(seed)
         self.pack = int(pack)
@@ -891,8 +897,7 @@ class GAN(_Game):
         self.g_loss_tracker = keras.metrics.Mean("g_loss")
         self.d_accuracy_tracker = keras.metrics.Mean("d_accuracy")
         self.penalty_tracker = keras.metrics.Mean("penalty") if penalties else None
-        has_diversity = diversity is not None
-        self.diversity_tracker = keras.metrics.Mean("diversity") if has_diversity else None
+        self.diversity_tracker = None if diversity is None else keras.metrics.Mean("diversity")
 
     def _batches_of(self, data):
         """The parts of a batch that are looked at: name, batch, and the shape of a sample."""
@@ -1522,14 +1527,9 @@ class CycleGAN(_Game):
         super().__init__(name=name, **kwargs)
         checks.check_count("pool_size", pool_size, least=0)
         _check_cycle(a_to_b, b_to_a, discriminator_a, discriminator_b)
-        _check_apart(
-            a_to_b=a_to_b,
-            b_to_a=b_to_a,
-            discriminator_a=discriminator_a,
-            discriminator_b=discriminator_b,
-        )
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
+        self._check_apart()
         self.pool_size, self.seed = int(pool_size), checks.check_seed(seed)
         self.pool_a = ImagePool(pool_size, b_to_a.output_shape[1:])
         self.pool_b = ImagePool(pool_size, a_to_b.output_shape[1:])

@@ -83,8 +83,13 @@ You work in copies of the notebooks, in `workbook/`. Write each answer into the 
 had is kept in `workbook/backup/`.
 """
 FILES = (
-    *("LICENSE", "CITATION.cff", "requirements.txt", "constraints.txt", "data/README.md"),
-    *(".gitignore", ".gitattributes"),
+    "LICENSE",
+    "CITATION.cff",
+    "requirements.txt",
+    "constraints.txt",
+    "data/README.md",
+    ".gitignore",
+    ".gitattributes",
 )
 MARK = ".gan_course"  # tells that a folder is an export; holds the hash of the README in it
 COURSE = ("gan_course", "data/pretrained", "benchmarks/results")  # what lessons run on
@@ -324,12 +329,12 @@ class Grader:
                         verdict = (message["verdict"], str(message["message"]))
                         found.setdefault(message["exercise"], verdict)
             except queue.Empty:
-                what, limit_of_it = "The cell", self.cell_seconds
+                what, seconds = "The cell", self.cell_seconds
                 if left <= limit:
-                    what, limit_of_it = "The notebook", self.notebook_seconds
+                    what, seconds = "The notebook", self.notebook_seconds
                 elif cells[at]["kind"] == "course":
                     what = "A cell of the lesson itself, on a slow or busy machine perhaps,"
-                return at, "timeout", f"{what} took more than {limit_of_it:g} seconds"
+                return at, "timeout", f"{what} took more than {seconds:g} seconds"
             finally:
                 end(process, Path(folder))
 
